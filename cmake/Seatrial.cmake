@@ -1,0 +1,92 @@
+# How every room of the house is compiled. A room says `seatrial_library(room_name files... LINK others...)`.
+
+option(SEATRIAL_WERROR "Treat compiler warnings as errors" OFF)
+set(SEATRIAL_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize= (address,undefined or thread)")
+option(SEATRIAL_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+
+# Assertions stay on.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(seatrial_flags INTERFACE)
+target_include_directories(seatrial_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(seatrial_flags INTERFACE _GNU_SOURCE SEATRIAL_VERSION="${PROJECT_VERSION}")
+target_compile_options(
+  seatrial_flags
+  INTERFACE -Wall
+            -Wextra
+            -Wshadow
+            -Wundef
+            -Wvla
+            -Wconversion
+            -Wno-sign-conversion
+            -Wformat=2
+            -Wwrite-strings
+            -Wcast-qual
+            -Wpointer-arith
+            -Wstrict-prototypes
+            -Wmissing-prototypes
+            -Wold-style-definition
+            -Wimplicit-fallthrough
+            -Wdouble-promotion
+            $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> # texts are cut at their maximum on purpose
+            -fno-common
+            -fno-omit-frame-pointer
+            -fstack-protector-strong
+            -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+target_link_libraries(seatrial_flags INTERFACE Threads::Threads)
+if(SEATRIAL_WERROR)
+  target_compile_options(seatrial_flags INTERFACE -Werror)
+endif()
+if(SEATRIAL_SANITIZE)
+  target_compile_options(seatrial_flags INTERFACE -fsanitize=${SEATRIAL_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(seatrial_flags INTERFACE -fsanitize=${SEATRIAL_SANITIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  target_compile_options(seatrial_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+if(SEATRIAL_FUZZ)
+  target_compile_options(seatrial_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined)
+  target_link_options(seatrial_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# seatrial_library(NAME files... [LINK libraries...])
+function(seatrial_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC seatrial_flags ${ARG_LINK})
+endfunction()
+
+# seatrial_program(NAME files... [LINK libraries...]); all programs land in build/<preset>/bin.
+function(seatrial_program name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE seatrial_flags ${ARG_LINK})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
+# seatrial_test(LABEL NAME files... [LINK libraries...]): a cmocka program; its ctest label is the folder's name.
+function(seatrial_test label name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${label}_${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${label}_${name} PRIVATE seatrial_flags ${ARG_LINK} PkgConfig::CMOCKA)
+  add_test(NAME ${label}/${name} COMMAND ${label}_${name})
+  set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 120)
+endfunction()
+
+# seatrial_fuzzer(NAME file [LINK libraries...]): with SEATRIAL_FUZZ a libFuzzer program; in every other
+# build the same file with a main that replays tests/fuzz/corpus/NAME, run as a plain test.
+function(seatrial_fuzzer name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  add_executable(fuzz_${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(fuzz_${name} PRIVATE seatrial_flags ${ARG_LINK})
+  if(SEATRIAL_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+    add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${corpus})
+    set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
+endfunction()
