@@ -1,0 +1,163 @@
+#pragma once
+
+/*
+ * What clients and replicas say to each other over TCP. All numbers are little endian. A connection
+ * is a sequence of frames, each a fixed header and a body:
+ *
+ *     magic u32 | version u8 | type u8 | zero u16 | body size u32 | body ...
+ *
+ * Whoever connects says HELLO first and waits for HELLO_ANSWER, which either names the replica and
+ * the primary or says why not. A *client connection* then carries requests of any number of
+ * clients (each REQUEST names its client), in any order, and replies come back in the order of
+ * completion, not of sending. STATUS_QUERY may be asked at any time by a client connection.
+ * Types from WIRE_REPLICA_FIRST on are spoken between replicas only (executor/core/message.h).
+ *
+ * Encoders write a whole frame, header included, and return its size; only the payload of a REQUEST
+ * is left to the caller, who sends it behind the head from where it lies (writev), uncopied.
+ * Decoders check every bound and that nothing is left over; what they give borrows from the body.
+ *
+ * Errors: ERROR_INVALID (not our protocol, or a field out of its range), ERROR_LIMIT (larger than
+ * we accept). After either, the connection cannot be used any more.
+ */
+
+#include "lib/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    WIRE_VERSION = 1,
+    WIRE_HEADER_SIZE = 12,
+    WIRE_DIGEST_SIZE = 32,
+    WIRE_RUN_SIZE = 64,   /* run id with its NUL */
+    WIRE_TEXT_SIZE = 192, /* short reasons for people, with their NUL */
+
+    /* The largest payload of a request: well above any shape that is measured, and small enough
+     * that a window of the largest ones fits into the memory that a replica states. */
+    WIRE_PAYLOAD_MAX = 1024 * 1024,
+    /* The largest body of any frame: a request and what replicas wrap around it. */
+    WIRE_BODY_MAX = WIRE_PAYLOAD_MAX + 4096,
+};
+
+#define WIRE_MAGIC UINT32_C(0x52544153) /* "SATR" */
+/* Clients and numbers stay within what JSON readers hold exactly as a signed integer. */
+#define WIRE_NUMBER_MAX ((uint64_t)INT64_MAX)
+
+enum wire_type {
+    WIRE_HELLO = 1,
+    WIRE_HELLO_ANSWER = 2,
+    WIRE_REQUEST = 3,
+    WIRE_REPLY = 4,
+    WIRE_STATUS_QUERY = 5, /* no body */
+    WIRE_STATUS = 6,
+    WIRE_REPLICA_FIRST = 32,
+};
+
+struct wire_header {
+    uint8_t type; /* not checked against the list: the receiver knows what it may be sent */
+    uint32_t body_size;
+};
+
+/* A frame's first WIRE_HEADER_SIZE bytes. The body's size is within WIRE_BODY_MAX. */
+int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
+                       struct error *err);
+void wire_header_encode(uint8_t type, size_t body_size, uint8_t out[WIRE_HEADER_SIZE]);
+
+enum wire_role { WIRE_ROLE_CLIENT = 1, WIRE_ROLE_REPLICA = 2 };
+
+struct wire_hello {
+    enum wire_role role;
+    uint64_t id;             /* replica: its index; client connection: any number, for logs */
+    char run[WIRE_RUN_SIZE]; /* the run id of cluster.yaml: strangers are refused by it */
+};
+
+struct wire_hello_answer {
+    bool accepted;
+    uint16_t replica; /* who answers */
+    uint16_t primary; /* whom to send requests to, for now */
+    uint16_t n;
+    uint16_t f;
+    char text[WIRE_TEXT_SIZE]; /* why not, if not accepted */
+};
+
+enum wire_request_flag {
+    WIRE_REQUEST_READ_ONLY = 1,
+    WIRE_REQUEST_PRE_EXECUTE = 2, /* -p */
+    WIRE_REQUEST_BUSY_WAIT = 4,   /* -w 1: burn the execution time instead of sleeping */
+    WIRE_REQUEST_FLAGS = 7,
+};
+
+struct wire_request {
+    uint64_t client; /* up to WIRE_NUMBER_MAX */
+    /* From 1 up, rising with each new request of this client; a repeated request keeps its number.
+     * A client has one request at a time: a lower number than its last one is never executed. */
+    uint64_t number;
+    uint8_t flags;
+    uint32_t key_count; /* the write set that executing it makes; limits: executor/chain */
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t execution_ms;
+    uint32_t payload_size;  /* up to WIRE_PAYLOAD_MAX */
+    const uint8_t *payload; /* borrowed */
+};
+
+enum wire_reply_status {
+    WIRE_REPLY_OK = 0,         /* executed, and stored by enough replicas */
+    WIRE_REPLY_OVERLOADED = 1, /* not taken; may be sent again later */
+    WIRE_REPLY_REFUSED = 2,    /* not taken, and never will be; see the text */
+};
+
+struct wire_reply {
+    uint64_t client;
+    uint64_t number;
+    enum wire_reply_status status;
+    uint16_t replica;                 /* who answers */
+    uint64_t height;                  /* block that holds it */
+    uint8_t digest[WIRE_DIGEST_SIZE]; /* of that block: the result that answers are compared by */
+    char text[WIRE_TEXT_SIZE];        /* why, if not OK */
+};
+
+struct wire_status {
+    uint16_t replica;
+    uint16_t primary;
+    uint16_t n;
+    uint16_t f;
+    uint64_t view;
+    uint64_t height; /* of the last stored block */
+    uint8_t digest[WIRE_DIGEST_SIZE];
+    uint16_t peers_connected;  /* other replicas */
+    bool healthy;              /* a request sent to the primary now can be answered */
+    char text[WIRE_TEXT_SIZE]; /* why not, if not healthy */
+};
+
+/* Sizes of whole frames. */
+enum {
+    WIRE_HELLO_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 8 + 1 + WIRE_RUN_SIZE,
+    WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 4 * 2 + 1 + WIRE_TEXT_SIZE,
+    WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 5 * 4, /* of the body, before the payload */
+    WIRE_REQUEST_HEAD_SIZE = WIRE_HEADER_SIZE + WIRE_REQUEST_FIELDS_SIZE,
+    WIRE_REPLY_SIZE_MAX =
+        WIRE_HEADER_SIZE + 2 * 8 + 1 + 2 + 8 + WIRE_DIGEST_SIZE + 1 + WIRE_TEXT_SIZE,
+    WIRE_STATUS_QUERY_SIZE = WIRE_HEADER_SIZE,
+    WIRE_STATUS_SIZE_MAX =
+        WIRE_HEADER_SIZE + 4 * 2 + 2 * 8 + WIRE_DIGEST_SIZE + 2 + 1 + 1 + WIRE_TEXT_SIZE,
+};
+
+size_t wire_hello_encode(const struct wire_hello *m, uint8_t out[WIRE_HELLO_SIZE_MAX]);
+size_t wire_hello_answer_encode(const struct wire_hello_answer *m,
+                                uint8_t out[WIRE_HELLO_ANSWER_SIZE_MAX]);
+/* The header (whose body size counts the payload) and the fields; the payload follows them. */
+size_t wire_request_encode_head(const struct wire_request *m, uint8_t out[WIRE_REQUEST_HEAD_SIZE]);
+size_t wire_reply_encode(const struct wire_reply *m, uint8_t out[WIRE_REPLY_SIZE_MAX]);
+size_t wire_status_query_encode(uint8_t out[WIRE_STATUS_QUERY_SIZE]);
+size_t wire_status_encode(const struct wire_status *m, uint8_t out[WIRE_STATUS_SIZE_MAX]);
+
+int wire_hello_decode(const uint8_t *body, size_t size, struct wire_hello *ret, struct error *err);
+int wire_hello_answer_decode(const uint8_t *body, size_t size, struct wire_hello_answer *ret,
+                             struct error *err);
+int wire_request_decode(const uint8_t *body, size_t size, struct wire_request *ret,
+                        struct error *err);
+int wire_reply_decode(const uint8_t *body, size_t size, struct wire_reply *ret, struct error *err);
+int wire_status_decode(const uint8_t *body, size_t size, struct wire_status *ret,
+                       struct error *err);
