@@ -49,8 +49,8 @@ int json_parse(const char *text, size_t size, size_t size_max, struct json **ret
                struct error *err);
 
 enum json_style {
-    JSON_COMPACT, /* one line */
-    JSON_PRETTY,  /* two spaces, for people */
+    JSON_LINE,     /* compact, no newline */
+    JSON_INDENTED, /* two spaces, for people */
 };
 /* Appends the text, keys sorted, so that equal values are equal texts. */
 void json_write(const struct json *v, enum json_style style, struct buffer *out);

@@ -220,8 +220,9 @@ int text_unhex(const char *hex, void *out, size_t size) {
     return 0;
 }
 
-/* Length of the well-formed UTF-8 sequence at `s` (RFC 3629, section 4), or 0. */
-static size_t utf8_length(const unsigned char *s, size_t size) {
+/* RFC 3629, section 4. */
+size_t text_utf8_length(const char *data, size_t size) {
+    const unsigned char *s = (const unsigned char *)data;
     unsigned char first = s[0];
     size_t length = first < 0x80   ? 1
                     : first < 0xc2 ? 0
@@ -243,7 +244,7 @@ static size_t utf8_length(const unsigned char *s, size_t size) {
 void text_harmless(struct buffer *out, const char *data, size_t size) {
     const unsigned char *s = (const unsigned char *)data;
     for (size_t i = 0; i < size;) {
-        size_t length = utf8_length(s + i, size - i);
+        size_t length = text_utf8_length(data + i, size - i);
         bool control = length == 1 && (s[i] < 0x20 || s[i] == 0x7f) && s[i] != '\n' && s[i] != '\t';
         bool c1_control = length == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0;
         if (length == 0 || control || c1_control) {

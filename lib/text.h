@@ -42,6 +42,9 @@ void text_hex(const void *data, size_t size, char *out);
 /* Bytes decoded, or -1 if `hex` is not 2 * size hexadecimal digits. */
 int text_unhex(const char *hex, void *out, size_t size);
 
+/* Length of the well-formed UTF-8 sequence at `data` (`size` > 0 bytes), 0 if there is none. */
+size_t text_utf8_length(const char *data, size_t size);
+
 /*
  * Appends foreign text for a terminal or a report: control characters (but newline and tab) and
  * bytes that are not UTF-8 become \xNN, so that no escape sequence gets through.
