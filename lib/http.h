@@ -17,7 +17,7 @@
  * returns 0 for every complete answer, also for 404 and 500.
  *
  * Returns: 0 a complete answer; 1 the sink wanted no more (status and headers are there).
- * Errors:  ERROR_UNREACHABLE (cannot connect, with a hint; or the connection broke),
+ * Errors:  ERROR_UNREACHABLE (cannot connect: os_errno says why; or the connection broke),
  *          ERROR_TIMEOUT, ERROR_CANCELLED, ERROR_LIMIT, ERROR_INVALID (not HTTP, or broken
  * framing), and whatever source or sink set. All say method and path. Threads: a client belongs to
  * one thread. Opening many is cheap.

@@ -1,0 +1,499 @@
+#include "lib/http.h"
+
+#include "lib/memory.h"
+#include "lib/text.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    CONNECT_TIMEOUT_MS = 10 * 1000,
+    RECEIVE_SIZE = 256 * 1024,
+    SEND_SIZE = 256 * 1024,
+    CONNECTIONS_KEPT = 4,
+    SALVAGE_MAX = 64 * 1024, /* more than a socket holds of an answer that is not chunked by us */
+    POLL_MS_MAX = 60 * 1000, /* no harm in waking up once a minute */
+};
+
+struct http {
+    CURLM *multi;
+    CURL *easy;
+    char *unix_socket;
+    char *base;  /* "http://localhost" */
+    char *where; /* for errors */
+    struct call *call;
+};
+
+/* What the callbacks of one transfer share. */
+struct call {
+    struct http *client;
+    const struct http_request *request;
+    struct http_response *response;
+    struct error *err;
+    struct memory_source memory;
+    struct source source;   /* over the memory or the request's own */
+    struct instant active;  /* when a byte last went either way */
+    bool faulted;           /* `err` is set by a callback */
+    bool stopped;           /* the sink wants no more */
+    bool uploading;         /* there is a body and its end has not been sent */
+    struct buffer salvaged; /* what the server had said when it hung up on our upload */
+    int replay_fd;          /* else -1; see replay() */
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void curl_start(void) {
+    CURLcode r = curl_global_init(CURL_GLOBAL_DEFAULT);
+    assert(r == CURLE_OK);
+}
+
+int http_open(const struct http_address *address, struct http **ret, struct error *err) {
+    const char *path = address->unix_socket;
+    if (path && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return error_set(err, ERROR_LIMIT, "the path of the socket '%s' is longer than %zu bytes",
+                         path, sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    pthread_once(&curl_once, curl_start);
+
+    struct http *client = mem_new(struct http);
+    client->multi = curl_multi_init();
+    client->easy = curl_easy_init();
+    assert(client->multi && client->easy);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    client->unix_socket = text_dup(path);
+    client->base = path ? text_dup("http://localhost")
+                        : text_format("http://%s:%u", address->host, address->port);
+    client->where = path ? text_format("unix://%s", path) : text_dup(client->base);
+    *ret = client;
+    return 0;
+}
+
+void http_close(struct http *client) {
+    if (!client)
+        return;
+    curl_easy_cleanup(client->easy);
+    curl_multi_cleanup(client->multi);
+    free(client->unix_socket);
+    free(client->base);
+    free(client->where);
+    free(client);
+}
+
+void http_response_deinit(struct http_response *response) {
+    buffer_deinit(&response->headers);
+    buffer_deinit(&response->body);
+    *response = HTTP_RESPONSE_NULL;
+}
+
+/* ---- callbacks ---- */
+
+static int status_of(const struct call *call) {
+    long status = 0;
+    curl_easy_getinfo(call->client->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+static size_t on_header(char *data, size_t one, size_t size, void *arg) {
+    (void)one;
+    struct call *call = arg;
+    struct buffer *headers = &call->response->headers;
+    call->active = clock_instant();
+    if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        buffer_clear(headers); /* the one before was "100 Continue" */
+    buffer_append(headers, data, size);
+    if (buffer_check(headers, "all headers of the answer", call->err) == 0)
+        return size;
+    call->faulted = true;
+    return 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *arg) {
+    (void)one;
+    struct call *call = arg;
+    const struct sink *sink = call->request->sink;
+    int status = status_of(call), r;
+    if (sink && status >= 200 && status < 300) {
+        r = sink->push(sink->arg, data, size, call->err);
+    } else {
+        buffer_append(&call->response->body, data, size);
+        r = buffer_check(&call->response->body, "the body of the answer", call->err);
+    }
+    call->active = clock_instant();
+    call->faulted = r < 0;
+    call->stopped = r > 0;
+    return r == 0 ? size : CURL_WRITEFUNC_ERROR;
+}
+
+static size_t on_upload(char *data, size_t one, size_t size, void *arg) {
+    struct call *call = arg;
+    ssize_t n = call->source.pull(call->source.arg, data, one * size, call->err);
+    call->active = clock_instant();
+    if (n < 0) {
+        call->faulted = true;
+        return CURL_READFUNC_ABORT;
+    }
+    assert((size_t)n <= one * size);
+    if (n == 0)
+        call->uploading = false;
+    return (size_t)n;
+}
+
+/* A kept connection turned out to be dead before anything was answered: libcurl sends again. */
+static int on_rewind(void *arg, curl_off_t offset, int origin) {
+    struct call *call = arg;
+    if (call->request->source || origin != SEEK_SET || (uint64_t)offset > call->request->body_size)
+        return CURL_SEEKFUNC_CANTSEEK;
+    call->memory = (struct memory_source){(const char *)call->request->body + offset,
+                                          call->request->body_size - (size_t)offset};
+    return CURL_SEEKFUNC_OK;
+}
+
+/*
+ * A server may answer and hang up while we are still sending. If our write fails before libcurl has
+ * looked for an answer, it would be lost: it is taken out of the socket at the last moment.
+ */
+static int on_close(void *arg, curl_socket_t fd) {
+    struct http *client = arg;
+    struct call *call = client->call;
+    if (call && call->uploading && call->replay_fd < 0 && status_of(call) == 0) {
+        char piece[4096];
+        ssize_t n;
+        while ((n = recv(fd, piece, sizeof piece, MSG_DONTWAIT)) > 0 && !call->salvaged.overflowed)
+            buffer_append(&call->salvaged, piece, (size_t)n);
+    }
+    return close(fd);
+}
+
+static curl_socket_t on_replay_open(void *arg, curlsocktype purpose, struct curl_sockaddr *addr) {
+    (void)purpose;
+    (void)addr;
+    return take_fd(&((struct call *)arg)->replay_fd);
+}
+
+static int on_replay_socket(void *arg, curl_socket_t fd, curlsocktype purpose) {
+    (void)arg;
+    (void)fd;
+    (void)purpose;
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+/* ---- one transfer ---- */
+
+static void set_common(struct call *call, const char *url) {
+    CURL *easy = call->client->easy;
+    curl_easy_reset(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "seatrial/" SEATRIAL_VERSION);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
+    if (call->client->unix_socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->client->unix_socket);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
+}
+
+static bool has_body(const struct http_request *request) {
+    return request->source || request->body_size > 0 || text_equal(request->method, "POST") ||
+           text_equal(request->method, "PUT");
+}
+
+static void set_method_and_body(struct call *call) {
+    CURL *easy = call->client->easy;
+    const struct http_request *request = call->request;
+    if (text_equal(request->method, "HEAD"))
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    if (!has_body(request)) {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        return;
+    }
+    call->memory = (struct memory_source){request->body, request->body_size};
+    call->source = request->source ? *request->source : memory_source(&call->memory);
+    call->uploading = true;
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+    curl_easy_setopt(easy, CURLOPT_READDATA, call);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_SIZE);
+    if (request->source)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L); /* it cannot be rewound */
+    else
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_size);
+}
+
+static struct curl_slist *add_header(struct curl_slist *list, const char *text) {
+    struct curl_slist *longer = curl_slist_append(list, text);
+    assert(longer);
+    return longer;
+}
+
+static struct curl_slist *header_list(const struct http_request *request) {
+    struct curl_slist *list = add_header(NULL, "Expect:"); /* no waiting for "100 Continue" */
+    if (request->content_type) {
+        cleanup_free char *line = text_format("Content-Type: %s", request->content_type);
+        list = add_header(list, line);
+    }
+    if (request->source)
+        list = add_header(list, "Transfer-Encoding: chunked");
+    for (const char *const *h = request->headers; h && *h; h++)
+        list = add_header(list, *h);
+    return list;
+}
+
+/* What ends a call from outside of it. */
+static int check_time(const struct call *call, const struct task *task) {
+    if (task_check(task, call->err) < 0)
+        return -1;
+    uint64_t idle_ns = call->request->idle_ns;
+    if (idle_ns && instant_passed(instant_after(call->active, idle_ns), clock_instant()))
+        return error_set(call->err, ERROR_TIMEOUT, "the server was silent for %llu ms",
+                         (unsigned long long)(idle_ns / NS_PER_MS));
+    return 0;
+}
+
+static void wait_for_more(const struct call *call, const struct task *task) {
+    struct instant until = task->deadline;
+    if (call->request->idle_ns)
+        until = instant_earlier(until, instant_after(call->active, call->request->idle_ns));
+    struct curl_waitfd cancel = {.fd = task->cancel ? task->cancel->event_fd : -1,
+                                 .events = CURL_WAIT_POLLIN};
+    int ms = instant_poll_ms(until, clock_instant(), POLL_MS_MAX);
+    if (ms < 0)
+        ms = POLL_MS_MAX;
+    CURLMcode r = curl_multi_poll(call->client->multi, &cancel, cancel.fd >= 0, ms, NULL);
+    assert(r == CURLM_OK);
+}
+
+/* Runs the prepared transfer. -1 with `err` set by the task or a callback; else libcurl's result.
+ */
+static int drive(struct call *call, const struct task *task, CURLcode *ret_code) {
+    CURLM *multi = call->client->multi;
+    CURLMcode added = curl_multi_add_handle(multi, call->client->easy);
+    assert(added == CURLM_OK);
+    int r = check_time(call, task);
+    for (bool done = false; r == 0 && !done;) {
+        int running, left;
+        CURLMcode performed = curl_multi_perform(multi, &running);
+        assert(performed == CURLM_OK);
+        CURLMsg *message = curl_multi_info_read(multi, &left);
+        if (message && message->msg == CURLMSG_DONE) {
+            *ret_code = message->data.result;
+            done = true;
+        } else {
+            r = check_time(call, task);
+            if (r == 0)
+                wait_for_more(call, task);
+        }
+    }
+    curl_multi_remove_handle(multi, call->client->easy); /* drops a connection in mid-transfer */
+    return call->faulted ? -1 : r;
+}
+
+/*
+ * Lets libcurl read the salvaged answer as if it came from the server: over one end of a socket
+ * pair whose other end has it queued up. The request that libcurl writes there is read by nobody.
+ */
+static int replay(struct call *call, const struct task *task, CURLcode *ret_code) {
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return 0;
+    cleanup_close int server = fds[1];
+    call->replay_fd = fds[0];
+    ssize_t sent =
+        send(server, call->salvaged.data, call->salvaged.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int r = 0;
+    if (sent == (ssize_t)call->salvaged.size && shutdown(server, SHUT_WR) == 0) {
+        CURL *easy = call->client->easy;
+        cleanup_free char *url = text_format("%s/", call->client->base);
+        set_common(call, url);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_replay_open);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_replay_socket);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        r = drive(call, task, ret_code);
+    }
+    if (call->replay_fd >= 0)
+        close(take_fd(&call->replay_fd));
+    return r;
+}
+
+/* ---- results ---- */
+
+static int set_connect_error(const struct call *call) {
+    long os = 0;
+    curl_easy_getinfo(call->client->easy, CURLINFO_OS_ERRNO, &os);
+    if (os)
+        return error_set_os(call->err, ERROR_UNREACHABLE, (int)os, "cannot connect to '%s'",
+                            call->client->where);
+    return error_set(call->err, ERROR_UNREACHABLE, "cannot connect to '%s'", call->client->where);
+}
+
+static int set_curl_error(const struct call *call, CURLcode code) {
+    struct error *err = call->err;
+    const char *text = call->curl_text[0] ? call->curl_text : curl_easy_strerror(code);
+    cleanup(buffer_deinit) struct buffer reason;
+    buffer_init(&reason, 4 * CURL_ERROR_SIZE);
+    text_harmless(&reason, text, strlen(text));
+    text = buffer_string(&reason);
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST: return set_connect_error(call);
+    case CURLE_OPERATION_TIMEDOUT:
+        return error_set(err, ERROR_TIMEOUT, "cannot connect to '%s' within %d s",
+                         call->client->where, CONNECT_TIMEOUT_MS / 1000);
+    case CURLE_GOT_NOTHING:
+        return error_set(err, ERROR_UNREACHABLE, "the server hung up without an answer");
+    case CURLE_SEND_ERROR:
+        return error_set(err, ERROR_UNREACHABLE, "the server hung up while we were sending");
+    case CURLE_PARTIAL_FILE:
+        return error_set(err, ERROR_UNREACHABLE,
+                         "the connection broke in the middle of the answer");
+    case CURLE_RECV_ERROR:
+        if (strstr(text, "chunk"))
+            return error_set(err, ERROR_INVALID, "the answer is broken: %s", text);
+        return error_set(err, ERROR_UNREACHABLE,
+                         "the connection broke in the middle of the answer: %s", text);
+    case CURLE_OUT_OF_MEMORY: /* what libcurl calls a header line beyond its maximum of 100 kB */
+        return error_set(err, ERROR_LIMIT, "a header of the answer is too long");
+    default: return error_set(err, ERROR_INVALID, "the answer is not HTTP as we know it: %s", text);
+    }
+}
+
+static int perform(struct call *call, const struct task *task) {
+    CURLcode code = CURLE_OK;
+    int r = drive(call, task, &code);
+    if (r == 0 && code == CURLE_SEND_ERROR && call->salvaged.size && !call->salvaged.overflowed) {
+        r = replay(call, task, &code);
+        if (r == 0 && code != CURLE_OK && status_of(call) < 400)
+            code = CURLE_SEND_ERROR;
+    }
+    call->response->status = status_of(call);
+    if (call->stopped)
+        return 1;
+    if (r < 0)
+        return -1;
+    /* It answered with an error and closed without reading the rest: the answer is what counts. */
+    if (code == CURLE_RECV_ERROR && call->uploading && call->response->status >= 400)
+        return 0;
+    return code == CURLE_OK ? 0 : set_curl_error(call, code);
+}
+
+static int check_request(const struct http_request *request, struct error *err) {
+    assert(request->method && request->path && !(request->source && request->body));
+    size_t size = strlen(request->path);
+    if (size > HTTP_PATH_MAX)
+        return error_set(err, ERROR_LIMIT, "the request's path is longer than %d bytes",
+                         HTTP_PATH_MAX);
+    if (request->path[0] != '/' || strchr(request->path, '#'))
+        return error_set(err, ERROR_INVALID, "not a path of a request");
+    for (size_t i = 0; i < size; i++)
+        if (request->path[i] <= ' ' || request->path[i] > '~')
+            return error_set(err, ERROR_INVALID, "the request's path is not escaped");
+    for (const char *const *h = request->headers; h && *h; h++)
+        if (strpbrk(*h, "\r\n"))
+            return error_set(err, ERROR_INVALID, "a header of the request has a line break");
+    return 0;
+}
+
+int http_call(struct http *client, const struct http_request *request, const struct task *task,
+              struct http_response *ret, struct error *err) {
+    http_response_deinit(ret);
+    if (check_request(request, err) < 0)
+        return -1;
+    buffer_init(&ret->headers, HTTP_HEADERS_MAX);
+    buffer_init(&ret->body, request->body_max ? request->body_max : HTTP_BODY_MAX);
+
+    struct call call = {.client = client,
+                        .request = request,
+                        .response = ret,
+                        .err = err,
+                        .active = clock_instant(),
+                        .replay_fd = -1};
+    buffer_init(&call.salvaged, SALVAGE_MAX);
+    client->call = &call;
+    cleanup_free char *url = text_format("%s%s", client->base, request->path);
+    struct curl_slist *headers = header_list(request);
+    set_common(&call, url);
+    set_method_and_body(&call);
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
+    int r = perform(&call, task);
+    curl_easy_reset(client->easy); /* nothing of this call stays behind in the handle */
+    client->call = NULL;
+    curl_slist_free_all(headers);
+    buffer_deinit(&call.salvaged);
+    if (r >= 0)
+        return r;
+    http_response_deinit(ret);
+    /* Without the query, which may carry values that are nobody's business. */
+    return error_wrap(err, "%s %.*s", request->method, (int)strcspn(request->path, "?"),
+                      request->path);
+}
+
+/* ---- headers and paths ---- */
+
+const char *http_response_header(const struct http_response *response, const char *name,
+                                 char *value, size_t size) {
+    size_t name_size = strlen(name);
+    value[0] = '\0';
+    for (const char *line = buffer_string(&response->headers); *line;) {
+        const char *end = line + strcspn(line, "\r\n");
+        if (strncasecmp(line, name, name_size) == 0 && line[name_size] == ':') {
+            line += name_size + 1;
+            line += strspn(line, " \t");
+            size_t n = (size_t)(end - line);
+            n = n < size ? n : size - 1;
+            memcpy(value, line, n);
+            value[n] = '\0';
+            return value;
+        }
+        line = end + strspn(end, "\r\n");
+    }
+    return value;
+}
+
+static void append_escaped(struct buffer *path, const char *text) {
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+        if (unreserved)
+            buffer_append(path, text, 1);
+        else
+            buffer_format(path, "%%%02X", c);
+    }
+}
+
+void http_path_segment(struct buffer *path, const char *text) {
+    buffer_text(path, "/");
+    append_escaped(path, text);
+}
+
+void http_path_text(struct buffer *path, const char *text) {
+    buffer_text(path, text);
+}
+
+void http_path_query(struct buffer *path, const char *name, const char *value) {
+    buffer_text(path, strchr(buffer_string(path), '?') ? "&" : "?");
+    append_escaped(path, name);
+    buffer_text(path, "=");
+    append_escaped(path, value);
+}
