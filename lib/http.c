@@ -7,6 +7,8 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -40,11 +42,11 @@ struct call {
     struct memory_source memory;
     struct source source;   /* over the memory or the request's own */
     struct instant active;  /* when a byte last went either way */
+    bool head_ended;        /* libcurl takes an end in the middle of the headers for an answer */
     bool faulted;           /* `err` is set by a callback */
     bool stopped;           /* the sink wants no more */
     bool uploading;         /* there is a body and its end has not been sent */
     struct buffer salvaged; /* what the server had said when it hung up on our upload */
-    int replay_fd;          /* else -1; see replay() */
     char curl_text[CURL_ERROR_SIZE];
 };
 
@@ -107,6 +109,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg) {
     call->active = clock_instant();
     if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
         buffer_clear(headers); /* the one before was "100 Continue" */
+    call->head_ended = data[0] == '\r' || data[0] == '\n';
     buffer_append(headers, data, size);
     if (buffer_check(headers, "all headers of the answer", call->err) == 0)
         return size;
@@ -162,26 +165,13 @@ static int on_rewind(void *arg, curl_off_t offset, int origin) {
 static int on_close(void *arg, curl_socket_t fd) {
     struct http *client = arg;
     struct call *call = client->call;
-    if (call && call->uploading && call->replay_fd < 0 && status_of(call) == 0) {
+    if (call && call->uploading && status_of(call) == 0) {
         char piece[4096];
         ssize_t n;
         while ((n = recv(fd, piece, sizeof piece, MSG_DONTWAIT)) > 0 && !call->salvaged.overflowed)
             buffer_append(&call->salvaged, piece, (size_t)n);
     }
     return close(fd);
-}
-
-static curl_socket_t on_replay_open(void *arg, curlsocktype purpose, struct curl_sockaddr *addr) {
-    (void)purpose;
-    (void)addr;
-    return take_fd(&((struct call *)arg)->replay_fd);
-}
-
-static int on_replay_socket(void *arg, curl_socket_t fd, curlsocktype purpose) {
-    (void)arg;
-    (void)fd;
-    (void)purpose;
-    return CURL_SOCKOPT_ALREADY_CONNECTED;
 }
 
 /* ---- one transfer ---- */
@@ -307,33 +297,43 @@ static int drive(struct call *call, const struct task *task, CURLcode *ret_code)
     return call->faulted ? -1 : r;
 }
 
-/*
- * Lets libcurl read the salvaged answer as if it came from the server: over one end of a socket
- * pair whose other end has it queued up. The request that libcurl writes there is read by nobody.
- */
-static int replay(struct call *call, const struct task *task, CURLcode *ret_code) {
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-        return 0;
-    cleanup_close int server = fds[1];
-    call->replay_fd = fds[0];
-    ssize_t sent =
-        send(server, call->salvaged.data, call->salvaged.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    int r = 0;
-    if (sent == (ssize_t)call->salvaged.size && shutdown(server, SHUT_WR) == 0) {
-        CURL *easy = call->client->easy;
-        cleanup_free char *url = text_format("%s/", call->client->base);
-        set_common(call, url);
-        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_replay_open);
-        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
-        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_replay_socket);
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-        r = drive(call, task, ret_code);
+/* ---- an answer that libcurl did not see ---- */
+
+static void append_chunks(struct buffer *body, const char *text, const char *end) {
+    for (;;) {
+        char *rest;
+        unsigned long size = strtoul(text, &rest, 16);
+        const char *data = strstr(rest, "\r\n");
+        if (size == 0 || !data || size > (size_t)(end - data - 2))
+            return;
+        buffer_append(body, data + 2, size);
+        text = data + 2 + size;
+        text += strspn(text, "\r\n");
     }
-    if (call->replay_fd >= 0)
-        close(take_fd(&call->replay_fd));
-    return r;
+}
+
+/*
+ * The salvaged answer into the response, if it is an error with all its headers (RFC 9112; a
+ * success cannot be meant, as the body was not read). It is read leniently: it is there to be
+ * shown.
+ */
+static bool hear_salvaged(struct call *call) {
+    struct http_response *response = call->response;
+    const char *text = buffer_string(&call->salvaged), *end = text + call->salvaged.size;
+    const char *body = strstr(text, "\r\n\r\n");
+    int status = 0;
+    if (!body || sscanf(text, "HTTP/1.%*1[01] %3d ", &status) != 1 || status < 400)
+        return false;
+    body += 4;
+    buffer_append(&response->headers, text, (size_t)(body - text));
+    char value[32];
+    if (text_equal(http_response_header(response, "Transfer-Encoding", value, sizeof value),
+                   "chunked"))
+        append_chunks(&response->body, body, end);
+    else
+        buffer_append(&response->body, body, (size_t)(end - body));
+    response->status = status;
+    return true;
 }
 
 /* ---- results ---- */
@@ -381,11 +381,10 @@ static int set_curl_error(const struct call *call, CURLcode code) {
 static int perform(struct call *call, const struct task *task) {
     CURLcode code = CURLE_OK;
     int r = drive(call, task, &code);
-    if (r == 0 && code == CURLE_SEND_ERROR && call->salvaged.size && !call->salvaged.overflowed) {
-        r = replay(call, task, &code);
-        if (r == 0 && code != CURLE_OK && status_of(call) < 400)
-            code = CURLE_SEND_ERROR;
-    }
+    if (r == 0 && code == CURLE_SEND_ERROR && hear_salvaged(call))
+        return 0;
+    if (code == CURLE_OK && !call->head_ended)
+        code = CURLE_PARTIAL_FILE;
     call->response->status = status_of(call);
     if (call->stopped)
         return 1;
@@ -426,8 +425,7 @@ int http_call(struct http *client, const struct http_request *request, const str
                         .request = request,
                         .response = ret,
                         .err = err,
-                        .active = clock_instant(),
-                        .replay_fd = -1};
+                        .active = clock_instant()};
     buffer_init(&call.salvaged, SALVAGE_MAX);
     client->call = &call;
     cleanup_free char *url = text_format("%s%s", client->base, request->path);
