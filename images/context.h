@@ -26,6 +26,7 @@
 #include "lib/cleanup.h"
 #include "lib/crypto.h"
 #include "lib/error.h"
+#include "lib/stream.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -68,12 +69,13 @@ DEFINE_CLEANUP_FREE(context);
 const char *context_dockerfile(const struct context *c);
 
 /*
- * The next bytes of the stream: a request body. *ret_size is 0 at the end only.
- * A context is read once; open another one to send it again.
+ * The stream as a request body (lib/stream.h), and its pull function: up to `size` (> 0) next
+ * bytes, 0 at the end. A context is read once; open another one to send it again.
  */
-int context_read(void *context, void *buffer, size_t capacity, size_t *ret_size, struct error *err);
+struct source context_source(struct context *c);
+ssize_t context_pull(void *context, void *data, size_t size, struct error *err);
 
-/* What was sent; may be asked only after context_read has reached the end. */
+/* What was sent; may be asked only after context_pull has reached the end. */
 void context_result(const struct context *c, struct context_result *ret);
 
 /* The same, without sending: opens and reads it all. */

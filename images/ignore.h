@@ -16,7 +16,7 @@
  * nobody wants: `[*]` is not a star there, and `\d` is a digit or an error. Those are refused here,
  * with a message, rather than read in one way or the other. So is what Docker itself refuses.
  *
- * Two of Docker's own readers differ in whether an exception with a wildcard (`!**` `/x`) can reach
+ * Two of Docker's own readers differ in whether an exception that begins with a wildcard can reach
  * into an excluded folder: the classic one does not look there, BuildKit's does, and so does the
  * documentation. We do as BuildKit. Where moby's functions differ among themselves, the documented
  * rule holds: the last pattern that matches decides.

@@ -6,12 +6,13 @@
  * ## Writing: struct archive_stream
  *
  * A tar stream that is made while it is read. The consumer (an HTTP request body, a hash) asks for
- * the next bytes; the stream asks its source for the next item whenever the one before is through.
+ * the next bytes; the stream asks for the next item whenever the one before is through.
  * Nothing is spooled: memory is one libarchive handle, whatever the size of the files.
  *
  * The bytes depend on the items alone: owner and group are 0 without names, the time is
- * ARCHIVE_MTIME, the format is ustar with pax records only where ustar cannot hold a name or a size
- * (names that are not ASCII are stored as their bytes; the locale has no influence).
+ * ARCHIVE_MTIME. The format is GNU tar's, which stores names of any length and any bytes as they
+ * are. (libarchive's pax converts them from the locale's encoding, so that the same folder gives
+ * other bytes in another locale; told not to, it spends 1 KiB on each file to say so.)
  *
  * A file that is not as long as announced, or is modified while it is read, is an error and not a
  * padded or cut entry. The stream is useless after an error.
@@ -35,6 +36,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/error.h"
+#include "lib/stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,36 +64,37 @@ struct archive_item {
 
 /*
  * Where a stream gets its items. `next` returns 0 with *ret_item set, 1 when there are no more, or
- * a fault. The stream takes the item's `fd`; what its pointers point to stays the source's and must
+ * a fault. The stream takes the item's `fd`; what its pointers point to stays with `user` and must
  * live until the next call.
  */
-struct archive_source {
+struct archive_items {
     int (*next)(void *user, struct archive_item *ret_item, struct error *err);
     void *user;
 };
 
 struct archive_stream;
 
-/* Borrows the source's `user`. */
-struct archive_stream *archive_stream_new(struct archive_source source);
+/* Borrows the `user` of items. */
+struct archive_stream *archive_stream_new(struct archive_items items);
 void archive_stream_free(struct archive_stream *s);
 DEFINE_CLEANUP_FREE(archive_stream);
 
 /*
- * Up to `capacity` (> 0) next bytes of the archive; *ret_size is 0 only at its end. Files are read
- * straight into `buffer`: 256 KiB and more is worth while. Has the shape of a request body.
+ * The stream as a request body (lib/stream.h). Files are read straight into the puller's buffer:
+ * pieces of 256 KiB and more are worth while.
  */
-int archive_stream_read(void *stream, void *buffer, size_t capacity, size_t *ret_size,
-                        struct error *err);
+struct source archive_stream_source(struct archive_stream *s);
+/* Its pull function: up to `size` (> 0) next bytes of the archive, 0 at its end. */
+ssize_t archive_stream_pull(void *stream, void *data, size_t size, struct error *err);
 
 /*
- * A ready-made source for a few small files: a list of items in memory (copied). Its order is the
+ * Ready-made items for a few small files: a list of items in memory (copied). Its order is the
  * order in which items were added.
  *
  *     struct archive_list *list = archive_list_new();
  *     archive_list_directory(list, "seatrial/out", 01777);
  *     archive_list_file(list, "seatrial/cluster.yaml", 0644, text, strlen(text));
- *     struct archive_stream *s = archive_stream_new(archive_list_source(list));
+ *     struct archive_stream *s = archive_stream_new(archive_list_items(list));
  */
 struct archive_list;
 
@@ -104,7 +107,7 @@ void archive_list_file(struct archive_list *list, const char *path, unsigned mod
 void archive_list_directory(struct archive_list *list, const char *path, unsigned mode);
 void archive_list_symlink(struct archive_list *list, const char *path, const char *target);
 /* Starts from the first item again; borrows the list. */
-struct archive_source archive_list_source(struct archive_list *list);
+struct archive_items archive_list_items(struct archive_list *list);
 
 /* ------------------------------------------------------------------------------------- reading */
 
@@ -157,11 +160,13 @@ struct archive_extract;
 int archive_extract_begin(int dir_fd, const struct archive_extract_options *options,
                           struct archive_extract **ret, struct error *err);
 /*
- * The next bytes of the archive. Has the shape of a response sink. After an error the rest is of no
- * use and every later call returns the same error.
+ * The next bytes of the archive. After an error the rest is of no use and every later call returns
+ * the same error.
  * Errors: ERROR_INVALID for what is no tar archive, ERROR_LIMIT, ERROR_IO (a full disk).
  */
 int archive_extract_feed(void *extract, const void *data, size_t size, struct error *err);
+/* The same as a sink (lib/stream.h). */
+struct sink archive_extract_sink(struct archive_extract *x);
 /*
  * No more bytes will come: finishes the last entry. An archive cut in the middle is an error.
  * *stats is what was written, also after an error (then it includes a file written in part).

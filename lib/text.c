@@ -256,3 +256,19 @@ void text_harmless(struct buffer *out, const char *data, size_t size) {
         }
     }
 }
+
+const char *text_safe(const char *text, char *out, size_t size) {
+    assert(size > 0);
+    struct buffer harmless;
+    buffer_init(&harmless, SIZE_MAX / 8);
+    for (const char *rest = text; *rest;) {
+        size_t plain = strcspn(rest, "\n\t");
+        text_harmless(&harmless, rest, plain);
+        rest += plain;
+        if (*rest)
+            buffer_text(&harmless, *rest++ == '\n' ? "\\n" : "\\t");
+    }
+    snprintf(out, size, "%s", buffer_string(&harmless));
+    buffer_deinit(&harmless);
+    return out;
+}

@@ -50,3 +50,7 @@ size_t text_utf8_length(const char *data, size_t size);
  * bytes that are not UTF-8 become \xNN, so that no escape sequence gets through.
  */
 void text_harmless(struct buffer *out, const char *data, size_t size);
+
+/* The same for quoting a foreign name in an error: newline and tab are escaped too, and it is cut
+ * at `size`. Returns `out`. */
+const char *text_safe(const char *text, char *out, size_t size);
