@@ -16,6 +16,7 @@
  * not say what it should (a file may come from an image that we did not make).
  */
 
+#include "lib/buffer.h"
 #include "lib/cleanup.h"
 #include "lib/error.h"
 
@@ -23,9 +24,9 @@
 #include <stdint.h>
 
 enum {
-    REQUEST_SET_CLIENTS_MAX = 200 * 1000,          /* numbers.md asks for 100,000 */
-    REQUEST_SET_RANGES_MAX = 4 * 1000 * 1000,      /* 64 MB at worst */
-    REQUEST_SET_DUPLICATES_MAX = 1000 * 1000,      /* beyond, nobody looks at them any more */
+    REQUEST_SET_CLIENTS_MAX = 200 * 1000,     /* numbers.md asks for 100,000 */
+    REQUEST_SET_RANGES_MAX = 2 * 1000 * 1000, /* 32 MB at worst, and what JSON_VALUES_MAX reads */
+    REQUEST_SET_DUPLICATES_MAX = 1000 * 1000, /* beyond, nobody looks at them any more */
     REQUEST_SET_JSON_SIZE_MAX = 256 * 1024 * 1024, /* what these limits make of JSON */
     REQUEST_CHECK_LISTED_MAX = 8,
 };
@@ -39,6 +40,10 @@ void request_set_free(struct request_set *set);
 DEFINE_CLEANUP_FREE(request_set);
 
 int request_set_add(struct request_set *set, uint64_t client, uint64_t number, struct error *err);
+/* All of first..last, which must lie behind whatever the set holds of this client (else
+ * ERROR_INVALID). */
+int request_set_add_range(struct request_set *set, uint64_t client, uint64_t first, uint64_t last,
+                          struct error *err);
 
 /* With multiplicity. */
 uint64_t request_set_count(const struct request_set *set);
@@ -47,7 +52,9 @@ uint64_t request_set_times(const struct request_set *set, uint64_t client, uint6
 
 /* Writes the file whole or not at all (a temporary name beside it, then a rename). */
 int request_set_save(const struct request_set *set, const char *path, struct error *err);
+/* ERROR_NOT_FOUND if there is no such file. Gives a set. */
 int request_set_load(const char *path, struct request_set **ret, struct error *err);
+void request_set_write(const struct request_set *set, struct buffer *out);
 /* Gives a set. */
 int request_set_parse(const char *json, size_t size, struct request_set **ret, struct error *err);
 
