@@ -75,6 +75,18 @@ function(seatrial_test label name)
   set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 120)
 endfunction()
 
+# seatrial_bats(LABEL NAME file): the file's tests run commands as users do. They find the programs in $SEATRIAL_BIN and
+# the tree in $SEATRIAL_SOURCE. Tests of one engine (label rig) run one after the other.
+function(seatrial_bats label name file)
+  add_test(NAME ${label}/${name} COMMAND bats --print-output-on-failure ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  set_tests_properties(
+    ${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 300 ENVIRONMENT
+    "SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin;SEATRIAL_SOURCE=${CMAKE_SOURCE_DIR};SEATRIAL_BUILD=${CMAKE_BINARY_DIR}")
+  if(label STREQUAL rig)
+    set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK engine)
+  endif()
+endfunction()
+
 # seatrial_fuzzer(NAME file [LINK libraries...]): with SEATRIAL_FUZZ a libFuzzer program; in every other
 # build the same file with a main that replays tests/fuzz/corpus/NAME, run as a plain test.
 function(seatrial_fuzzer name)
