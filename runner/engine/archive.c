@@ -1,0 +1,64 @@
+#include "runner/engine/archive.h"
+
+#include "runner/engine/call.h"
+
+static int archive_path(const struct engine *engine, const char *container, const char *inside,
+                        struct buffer *path, struct error *err) {
+    engine_path(engine, path, "/containers");
+    if (engine_check_name("a container", container, err) < 0)
+        return -1;
+    http_path_segment(path, container);
+    http_path_text(path, "/archive");
+    http_path_query(path, "path", inside);
+    return 0;
+}
+
+int engine_archive_get(struct engine *engine, const char *container, const char *path,
+                       const struct sink *sink, const struct task *task, struct error *err) {
+    cleanup(http_response_deinit) struct http_response response = HTTP_RESPONSE_NULL;
+    cleanup(buffer_deinit) struct buffer request;
+    struct engine_call call = {.method = "GET",
+                               .path = &request,
+                               .sink = sink,
+                               .by_task_alone = true,
+                               .idle_ns = engine->call_timeout_ns};
+    int r = archive_path(engine, container, path, &request, err);
+    if (r == 0)
+        r = engine_call(engine, &call, task, &response, err);
+    if (r > 0)
+        return 2;
+    r = engine_or_none(r, err);
+    if (r < 0)
+        return error_wrap(err, "fetch '%s' from container '%.*s'", path, ENGINE_NAME_MAX,
+                          container);
+    return r;
+}
+
+static int put(struct engine *engine, const char *container, const char *path,
+               struct engine_call *call, const struct task *task, struct error *err) {
+    cleanup(http_response_deinit) struct http_response response = HTTP_RESPONSE_NULL;
+    cleanup(buffer_deinit) struct buffer request;
+    call->method = "PUT";
+    call->path = &request;
+    call->content_type = "application/x-tar";
+    call->by_task_alone = true;
+    call->idle_ns = engine->call_timeout_ns;
+    if (archive_path(engine, container, path, &request, err) < 0 ||
+        engine_call(engine, call, task, &response, err) < 0)
+        return error_wrap(err, "put files into '%s' of container '%.*s'", path, ENGINE_NAME_MAX,
+                          container);
+    return 0;
+}
+
+int engine_archive_put(struct engine *engine, const char *container, const char *path,
+                       const struct source *tar, const struct task *task, struct error *err) {
+    struct engine_call call = {.source = tar};
+    return put(engine, container, path, &call, task, err);
+}
+
+int engine_archive_put_memory(struct engine *engine, const char *container, const char *path,
+                              const void *tar, size_t size, const struct task *task,
+                              struct error *err) {
+    struct engine_call call = {.data = tar, .data_size = size};
+    return put(engine, container, path, &call, task, err);
+}
