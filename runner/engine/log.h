@@ -25,7 +25,7 @@ struct engine_log_options {
     bool tty; /* the container has a terminal: one stream, not multiplexed */
     bool only_stdout, only_stderr;
     int64_t since_ns; /* wall time; 0: from the start */
-    int64_t tail;     /* the last so many lines; 0: all */
+    int64_t tail;     /* the last so many lines of both streams together; 0: all */
 };
 
 /* A negative return of `on_line` ends the call with that error, a positive one with 1. */
