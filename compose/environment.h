@@ -32,11 +32,14 @@ enum {
 };
 
 /*
- * A malloc()ed string. `ret_changed` (may be NULL): whether there was anything to replace.
- * Errors: ERROR_CONFIG without a place (the caller knows it), ERROR_LIMIT.
+ * A malloc()ed string. `unset` (may be NULL): a list to which the names are appended that were
+ * asked for without a default and are not set (and count as empty, as in Compose).
+ * Errors: ERROR_CONFIG without a place (the caller knows it).
  */
 int environment_interpolate(const struct environment *env, const char *text, char **ret,
-                            bool *ret_changed, struct error *err);
+                            char ***unset, struct error *err);
+
+enum { ENV_PAIRS_MAX = 4096 }; /* in one list; the lists of users have tens */
 
 struct env_pair {
     char *name;  /* NULL ends a list */
@@ -46,8 +49,9 @@ void env_pairs_free(struct env_pair *pairs);
 /* NULL when there is none of that name, or the list is NULL. */
 const struct env_pair *env_pairs_find(const struct env_pair *pairs, const char *name);
 size_t env_pairs_count(const struct env_pair *pairs);
-/* Appends to the list at *pairs, or replaces the pair of that name. Copies. */
-void env_pairs_set(struct env_pair **pairs, const char *name, const char *value);
+/* Appends to the list at *pairs (NULL: a new one), or replaces the pair of that name. Copies.
+ * ERROR_CONFIG when there are too many. */
+int env_pairs_set(struct env_pair **pairs, const char *name, const char *value, struct error *err);
 
 /*
  * A `.env` or `env_file`: lines NAME=value, `export ` in front allowed, # comments, single quotes

@@ -70,6 +70,7 @@ struct project_dependency {
     } condition;
     bool restart;
     bool optional; /* `required: false` */
+    struct project_place place;
 };
 
 struct project_endpoint { /* of a service on a network */
@@ -77,7 +78,6 @@ struct project_endpoint { /* of a service on a network */
     char **aliases;
     char *ipv4_address;
     char *ipv6_address;
-    int64_t priority;
 };
 
 struct project_port { /* ranges are spread out: one of these per port */
@@ -94,7 +94,6 @@ struct project_mount {
     char *target;
     bool read_only;
     bool create_source;       /* the short form makes a missing folder */
-    char *propagation;        /* bind; NULL: the engine's */
     int64_t tmpfs_size_bytes; /* 0: no limit */
     int64_t tmpfs_mode;       /* 0: the engine's */
 };
@@ -112,7 +111,6 @@ struct project_healthcheck {
     uint64_t interval_ns; /* 0: inherited, in all of them */
     uint64_t timeout_ns;
     uint64_t start_period_ns;
-    uint64_t start_interval_ns;
     int64_t retries;
 };
 
@@ -128,6 +126,7 @@ struct project_named_port {
 };
 
 struct project_seatrial { /* x-seatrial */
+    bool given;
     enum project_role role;
     char *fleet;      /* NULL: the deployment's only one */
     int64_t per_host; /* at least 1 */
@@ -208,8 +207,6 @@ struct project_service {
     char *cgroup_parent;
     char *log_driver;
     struct env_pair *log_options;
-    char *platform;
-    char *pull_policy; /* NULL, "always", "never", "missing", "build" */
 
     struct project_seatrial seatrial;
     struct project_place place;
@@ -240,6 +237,7 @@ struct project {
     size_t *start_order;
     struct project_network *networks; /* only those that a service uses */
     size_t network_count;
+    char **warnings; /* for people: "FILE:LINE:COLUMN: message"; never NULL */
 };
 
 void project_free(struct project *project);
@@ -265,7 +263,9 @@ struct project_options {
 int project_parse(const struct project_source *sources, size_t count,
                   const struct project_options *options, struct project **ret, struct error *err);
 
-/* The contents of service->env_files[i]; to be called in their order, after parsing. */
+/* The contents of one of service->env_files. To be called from the last file to the first: what is
+ * set already stays, so that `environment` stands above files, and later files above earlier ones.
+ */
 int project_apply_env_file(struct project_service *service, const char *file, const char *text,
                            size_t size, const struct environment *env, struct error *err);
 
