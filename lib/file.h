@@ -4,7 +4,8 @@
  * Whole files and folders. What others may read while we write is written beside its place and
  * renamed into it, so that nobody ever sees half of it.
  *
- * Errors: ERROR_IO naming the path; ERROR_NOT_FOUND where a file to read does not exist; ERROR_LIMIT.
+ * Errors: ERROR_IO naming the path; ERROR_NOT_FOUND where a file to read does not exist;
+ * ERROR_LIMIT.
  */
 
 #include "lib/buffer.h"
