@@ -83,7 +83,7 @@ function(seatrial_bats label name file)
     ${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 300 ENVIRONMENT
     "SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin;SEATRIAL_SOURCE=${CMAKE_SOURCE_DIR};SEATRIAL_BUILD=${CMAKE_BINARY_DIR}")
   if(label STREQUAL rig)
-    set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK engine)
+    set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK docker)
   endif()
 endfunction()
 

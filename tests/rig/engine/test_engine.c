@@ -246,6 +246,44 @@ static int stop_push(void *arg, const void *data, size_t size, struct error *e) 
     return 1;
 }
 
+static void check_logs(const char *id) {
+    struct engine_log_options options = {.timestamps = true};
+    struct written w = {0};
+    buffer_init(&w.text, 1 << 20);
+    options.only_stdout = true;
+    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
+    assert_string_equal(buffer_string(&w.text), "1:one\n1:two\n1:from outside ahoy\n1:rest\n");
+    assert_true(w.stamped);
+    buffer_clear(&w.text);
+    options = (struct engine_log_options){.only_stderr = true, .follow = true};
+    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
+    assert_string_equal(buffer_string(&w.text), "2:bad\n");
+    buffer_clear(&w.text);
+    options = (struct engine_log_options){.tail = 2};
+    w.lines = 0;
+    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
+    assert_int_equal(w.lines, 2);
+    buffer_clear(&w.text);
+    options = (struct engine_log_options){.since_ns = clock_wall().ns};
+    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
+    assert_string_equal(buffer_string(&w.text), "");
+    buffer_deinit(&w.text);
+}
+
+static void check_archives(const char *id) {
+    cleanup(buffer_deinit) struct buffer got;
+    buffer_init(&got, 1 << 20);
+    struct sink sink = {.push = buffer_push, .arg = &got};
+    ok(engine_archive_get(engine, id, "/data/in", &sink, &task, &err));
+    cleanup_free char *content = tar_find(&got, "in/put.txt");
+    assert_non_null(content);
+    assert_string_equal(content, "from outside\n");
+    assert_int_equal(engine_archive_get(engine, id, "/none", &sink, &task, &err), 1);
+    assert_int_equal(engine_archive_get(engine, "none", "/data", &sink, &task, &err), 1);
+    struct sink stop = {.push = stop_push};
+    assert_int_equal(engine_archive_get(engine, id, "/bin/busybox", &stop, &task, &err), 2);
+}
+
 static void a_container_lives_from_create_to_remove(void **state) {
     (void)state;
     const char *const cmd[] = {SH,
@@ -290,62 +328,15 @@ static void a_container_lives_from_create_to_remove(void **state) {
     assert_int_equal(c.health, ENGINE_HEALTH_NONE);
     assert_true(strlen(c.started) > 20 && strcmp(c.started, "0001-01-01T00:00:00Z") != 0);
 
-    struct engine_log_options options = {.timestamps = true};
-    struct written w = {0};
-    buffer_init(&w.text, 1 << 20);
-    options.only_stdout = true;
-    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
-    assert_string_equal(buffer_string(&w.text), "1:one\n1:two\n1:from outside ahoy\n1:rest\n");
-    assert_true(w.stamped);
-    buffer_clear(&w.text);
-    options = (struct engine_log_options){.only_stderr = true, .follow = true};
-    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
-    assert_string_equal(buffer_string(&w.text), "2:bad\n");
-    buffer_clear(&w.text);
-    options = (struct engine_log_options){.tail = 2};
-    w.lines = 0;
-    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
-    assert_int_equal(w.lines, 2);
-    buffer_clear(&w.text);
-    options = (struct engine_log_options){.since_ns = clock_wall().ns};
-    ok(engine_container_logs(engine, id, &options, write_line, &w, &task, &err));
-    assert_string_equal(buffer_string(&w.text), "");
-    buffer_deinit(&w.text);
-
-    cleanup(buffer_deinit) struct buffer got;
-    buffer_init(&got, 1 << 20);
-    struct sink sink = {.push = buffer_push, .arg = &got};
-    ok(engine_archive_get(engine, id, "/data/in", &sink, &task, &err));
-    cleanup_free char *content = tar_find(&got, "in/put.txt");
-    assert_non_null(content);
-    assert_string_equal(content, "from outside\n");
-    assert_int_equal(engine_archive_get(engine, id, "/none", &sink, &task, &err), 1);
-    assert_int_equal(engine_archive_get(engine, "none", "/data", &sink, &task, &err), 1);
-    struct sink stop = {.push = stop_push};
-    assert_int_equal(engine_archive_get(engine, id, "/bin/busybox", &stop, &task, &err), 2);
-
+    check_logs(id);
+    check_archives(id);
     ok(engine_container_remove(engine, id, false, true, &task, &err));
     assert_int_equal(engine_container_remove(engine, id, true, true, &task, &err), 1);
     cleanup(engine_container_deinit) struct engine_container none = ENGINE_CONTAINER_NULL;
     assert_int_equal(engine_container_inspect(engine, id, &task, &none, &err), 1);
 }
 
-static void a_running_container_is_followed_asked_and_stopped(void **state) {
-    (void)state;
-    const char *const cmd[] = {
-        SH, "trap 'echo bye; exit 5' TERM; echo up; while :; do /bin/busybox sleep 0.05; done",
-        NULL};
-    struct engine_container_spec spec = spec_of("seatrial-test-runs", cmd);
-    spec.healthcheck = &(struct engine_healthcheck){
-        .test = (const char *const[]){"CMD", "/bin/busybox", "true", NULL},
-        .interval_ns = 50 * NS_PER_MS,
-        .timeout_ns = 5 * NS_PER_SEC,
-        .retries = 3};
-    char id[ENGINE_ID_SIZE];
-    ok(engine_container_create(engine, &spec, &task, id, &err));
-    ok(engine_container_start(engine, id, &task, &err));
-    assert_int_equal(engine_container_start(engine, id, &task, &err), 1);
-
+static void check_exec(const char *id) {
     struct engine_exec_spec exec = {
         .cmd = (const char *const[]){SH, "echo out; echo $X >&2; pwd; exit 9", NULL},
         .env = (const struct engine_pair[]){{"X", "an error"}, {NULL, NULL}},
@@ -379,6 +370,25 @@ static void a_running_container_is_followed_asked_and_stopped(void **state) {
     assert_int_equal(engine_exec(engine, id, &exec, 1000, 100 * NS_PER_MS, &task, &result, &err),
                      -1);
     assert_int_equal(err.kind, ERROR_TIMEOUT);
+}
+
+static void a_running_container_is_followed_asked_and_stopped(void **state) {
+    (void)state;
+    const char *const cmd[] = {
+        SH, "trap 'echo bye; exit 5' TERM; echo up; while :; do /bin/busybox sleep 0.05; done",
+        NULL};
+    struct engine_container_spec spec = spec_of("seatrial-test-runs", cmd);
+    spec.healthcheck = &(struct engine_healthcheck){
+        .test = (const char *const[]){"CMD", "/bin/busybox", "true", NULL},
+        .interval_ns = 50 * NS_PER_MS,
+        .timeout_ns = 5 * NS_PER_SEC,
+        .retries = 3};
+    char id[ENGINE_ID_SIZE];
+    ok(engine_container_create(engine, &spec, &task, id, &err));
+    ok(engine_container_start(engine, id, &task, &err));
+    assert_int_equal(engine_container_start(engine, id, &task, &err), 1);
+
+    check_exec(id);
 
     cleanup(engine_container_deinit) struct engine_container c = ENGINE_CONTAINER_NULL;
     do {
@@ -400,6 +410,8 @@ static void a_running_container_is_followed_asked_and_stopped(void **state) {
     int64_t code;
     ok(engine_container_wait(engine, id, &task, &code, &err));
     assert_int_equal(code, 5);
+    const struct engine_exec_spec exec = {.cmd =
+                                              (const char *const[]){"/bin/busybox", "true", NULL}};
     assert_int_equal(engine_exec_create(engine, id, &exec, &task, (char[ENGINE_ID_SIZE]){""}, &err),
                      -1);
     assert_int_equal(err.kind, ERROR_CONFLICT);
