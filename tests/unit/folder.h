@@ -93,6 +93,12 @@ static inline bool folder_has(const struct folder *f, const char *name) {
     return fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static inline void folder_chmod(const struct folder *f, const char *name, mode_t mode) {
+    int result = fchmodat(f->fd, name, mode, 0);
+    assert(result == 0);
+    (void)result;
+}
+
 static inline mode_t folder_mode(const struct folder *f, const char *name) {
     struct stat st;
     return fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode : 0;

@@ -1,0 +1,371 @@
+#include "images/context.h"
+
+#include "images/context_files.h"
+#include "images/folder.h"
+#include "images/ignore.h"
+#include "lib/archive.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A folder that the walk is in. */
+struct level {
+    int fd;
+    struct folder_names names;
+    size_t next;
+    size_t path_size;  /* of the folder's own path: 0 for the root */
+    uint64_t *matched; /* the rules that match the folder */
+    bool sent; /* the folder is in the stream; else its first entry that is sent brings it */
+};
+
+struct context {
+    char *root;
+    struct context_files files;
+    unsigned injected_next; /* 0: the Dockerfile, 1: .dockerignore, 2: done */
+
+    struct level levels[CONTEXT_DEPTH_MAX + 1];
+    size_t depth; /* levels in use; 0 at the end */
+    char path[CONTEXT_PATH_MAX + 1];
+    char target[PATH_MAX + 1];
+    uint64_t *matched; /* of the entry in hand */
+
+    struct archive_stream *stream;
+    struct sha256 sha256;
+    struct context_result result;
+    bool ended;
+};
+
+static struct level *top(struct context *c) {
+    return &c->levels[c->depth - 1];
+}
+
+static const char *shown(const struct context *c) {
+    static _Thread_local char text[512];
+    return text_safe(c->path[0] ? c->path : ".", text, sizeof text);
+}
+
+/* `os` is what the system said of the entry in hand. */
+static int entry_failed(const struct context *c, int os, struct error *err) {
+    if (os == ENOENT || os == ELOOP || os == ENOTDIR) {
+        error_set(err, ERROR_CONFLICT, "'%s' vanished while the folder was read", shown(c));
+        return error_hint(err, "try again when nothing writes there, or name it in .dockerignore");
+    }
+    error_set_os(err, ERROR_IO, os, "read '%s'", shown(c));
+    if (os == EACCES || os == EPERM)
+        return error_hint(err, "let yourself read it, or name it in .dockerignore");
+    return -1;
+}
+
+/* ---- levels ---- */
+
+/* Takes the fd. */
+static int push(struct context *c, int fd_, bool sent, struct error *err) {
+    cleanup_close int fd = fd_;
+    if (c->depth > CONTEXT_DEPTH_MAX)
+        return error_set(err, ERROR_LIMIT, "'%s' is more than %d folders deep", shown(c),
+                         CONTEXT_DEPTH_MAX);
+    struct level level = {.path_size = strlen(c->path), .sent = sent};
+    if (folder_names_read(fd, &level.names, err) < 0)
+        return error_wrap(err, "folder '%s'", shown(c));
+    size_t words = ignore_words(c->files.rules);
+    level.matched = mem_dup(c->matched, words * sizeof *c->matched);
+    level.fd = take_fd(&fd);
+    c->levels[c->depth++] = level;
+    return 0;
+}
+
+static void pop(struct context *c) {
+    struct level *level = top(c);
+    close(level->fd);
+    folder_names_deinit(&level->names);
+    free(level->matched);
+    c->depth--;
+}
+
+/* ---- one entry ---- */
+
+enum { TAKEN = 0, LEFT_OUT = 1 };
+
+/* Makes c->path that of the next name of the folder on top. */
+static int name_entry(struct context *c, const char *name, struct error *err) {
+    size_t size = top(c)->path_size;
+    for (size_t i = 1; i < c->depth; i++)
+        c->path[c->levels[i].path_size] = '/'; /* where bring_parent has cut it */
+    c->path[size] = '\0';
+    int n = snprintf(c->path + size, sizeof c->path - size, "%s%s", size ? "/" : "", name);
+    if (size + (size_t)n >= sizeof c->path)
+        return error_set(err, ERROR_LIMIT, "a path is longer than %d bytes: '%s'", CONTEXT_PATH_MAX,
+                         shown(c));
+    return 0;
+}
+
+static int entry_type(struct context *c, const char *name, unsigned char *type, struct error *err) {
+    struct stat st;
+    if (*type != DT_UNKNOWN)
+        return 0;
+    if (fstatat(top(c)->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return entry_failed(c, errno, err);
+    *type = (unsigned char)IFTODT(st.st_mode);
+    return 0;
+}
+
+static bool always_sent(const struct context *c) {
+    return text_equal(c->path, c->files.dockerfile) || text_equal(c->path, ".dockerignore");
+}
+
+/* Whether an excluded folder holds something that is sent. */
+static bool must_enter(const struct context *c) {
+    size_t size = strlen(c->path);
+    const char *dockerfile = c->files.dockerfile;
+    return (strncmp(dockerfile, c->path, size) == 0 && dockerfile[size] == '/') ||
+           ignore_reaches_into(c->files.rules, c->path);
+}
+
+static struct archive_item directory(const char *path) {
+    return (struct archive_item){
+        .kind = ARCHIVE_ITEM_DIRECTORY, .path = path, .mode = 0755, .fd = -1};
+}
+
+static int take_folder(struct context *c, const char *name, bool excluded,
+                       struct archive_item *ret_item, struct error *err) {
+    int fd = openat(top(c)->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return entry_failed(c, errno, err);
+    if (push(c, fd, !excluded, err) < 0)
+        return -1;
+    if (excluded)
+        return LEFT_OUT;
+    c->result.directories++;
+    *ret_item = directory(c->path);
+    return TAKEN;
+}
+
+static int take_file(struct context *c, const char *name, struct archive_item *ret_item,
+                     struct error *err) {
+    /* Not blocking: it may have become a fifo meanwhile. */
+    cleanup_close int fd =
+        openat(top(c)->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return entry_failed(c, errno, err);
+    if (!S_ISREG(st.st_mode))
+        return entry_failed(c, ENOENT, err);
+    c->result.files++;
+    c->result.content_bytes += (uint64_t)st.st_size;
+    *ret_item = (struct archive_item){.kind = ARCHIVE_ITEM_FILE,
+                                      .path = c->path,
+                                      .mode = st.st_mode & S_IXUSR ? 0755 : 0644,
+                                      .size = (uint64_t)st.st_size,
+                                      .fd = take_fd(&fd)};
+    return TAKEN;
+}
+
+static int take_symlink(struct context *c, const char *name, struct archive_item *ret_item,
+                        struct error *err) {
+    ssize_t n = readlinkat(top(c)->fd, name, c->target, sizeof c->target);
+    if (n < 0)
+        return entry_failed(c, errno == EINVAL ? ENOENT : errno, err);
+    if ((size_t)n == sizeof c->target)
+        return error_set(err, ERROR_LIMIT, "the target of link '%s' is too long", shown(c));
+    c->target[n] = '\0';
+    c->result.symlinks++;
+    *ret_item = (struct archive_item){
+        .kind = ARCHIVE_ITEM_SYMLINK, .path = c->path, .mode = 0777, .target = c->target, .fd = -1};
+    return TAKEN;
+}
+
+static int take_other(struct context *c, unsigned char type, struct error *err) {
+    if (type == DT_SOCK) {
+        c->result.sockets++;
+        return LEFT_OUT;
+    }
+    error_set(err, ERROR_CONFIG, "'%s' is a %s, which a build context cannot carry", shown(c),
+              type == DT_FIFO ? "fifo" : "device");
+    return error_hint(err, "remove it, or name it in .dockerignore");
+}
+
+/* A folder above the entry in hand that is excluded itself, but not all that is in it. */
+static bool bring_parent(struct context *c, struct archive_item *ret_item) {
+    for (size_t i = 1; i < c->depth; i++) {
+        if (c->levels[i].sent)
+            continue;
+        c->levels[i].sent = true;
+        c->path[c->levels[i].path_size] = '\0';
+        c->result.directories++;
+        *ret_item = directory(c->path);
+        return true;
+    }
+    return false;
+}
+
+static int take(struct context *c, const char *name, unsigned char type,
+                struct archive_item *ret_item, struct error *err) {
+    struct level *level = top(c);
+    bool excluded = ignore_matches_below(c->files.rules, c->path, level->matched, c->matched) &&
+                    !always_sent(c);
+    bool may_be_folder = type == DT_DIR || type == DT_UNKNOWN;
+    if (excluded && !(may_be_folder && must_enter(c))) {
+        c->result.ignored++;
+        return LEFT_OUT;
+    }
+    if (entry_type(c, name, &type, err) < 0)
+        return -1;
+    if (type == DT_DIR)
+        return take_folder(c, name, excluded, ret_item, err);
+    if (excluded) {
+        c->result.ignored++;
+        return LEFT_OUT;
+    }
+    if (c->files.injected && text_equal(c->path, ".dockerignore"))
+        return LEFT_OUT; /* it was sent, changed, at the front */
+    if (c->files.injected && text_equal(c->path, CONTEXT_DOCKERFILE_INJECTED))
+        return error_set(err, ERROR_CONFIG,
+                         "the file '%s' has the name that the Dockerfile of another folder gets",
+                         c->path);
+    if (type == DT_REG)
+        return take_file(c, name, ret_item, err);
+    if (type == DT_LNK)
+        return take_symlink(c, name, ret_item, err);
+    return take_other(c, type, err);
+}
+
+/* ---- all entries ---- */
+
+static struct archive_item injected(struct context *c) {
+    bool first = c->injected_next++ == 0;
+    const struct buffer *text = first ? &c->files.dockerfile_text : &c->files.ignore_text;
+    c->result.files++;
+    c->result.content_bytes += text->size;
+    return (struct archive_item){.kind = ARCHIVE_ITEM_FILE,
+                                 .path = first ? CONTEXT_DOCKERFILE_INJECTED : ".dockerignore",
+                                 .mode = 0644,
+                                 .size = text->size,
+                                 .data = buffer_string(text),
+                                 .fd = -1};
+}
+
+/* Whether the entry that is next may be sent, so that its folders must be in the stream first. */
+static bool may_be_sent(struct context *c, unsigned char type) {
+    struct level *level = top(c);
+    return !ignore_matches_below(c->files.rules, c->path, level->matched, c->matched) ||
+           (type != DT_DIR && always_sent(c));
+}
+
+static int next_item(void *user, struct archive_item *ret_item, struct error *err) {
+    struct context *c = user;
+    if (c->files.injected && c->injected_next < 2) {
+        *ret_item = injected(c);
+        return 0;
+    }
+    while (c->depth > 0) {
+        struct level *level = top(c);
+        if (level->next == level->names.count) {
+            pop(c);
+            continue;
+        }
+        const char *name = folder_names_get(&level->names, level->next);
+        unsigned char type = level->names.names[level->next].type;
+        if (name_entry(c, name, err) < 0)
+            return -1;
+        if (!level->sent && may_be_sent(c, type) && bring_parent(c, ret_item))
+            return 0;
+        level->next++;
+        int result = take(c, name, type, ret_item, err);
+        if (result != LEFT_OUT)
+            return result;
+    }
+    return 1;
+}
+
+/* ---- the context ---- */
+
+static int open_root(struct context *c, struct error *err) {
+    cleanup_close int fd = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_os(err, ERROR_CONFIG, errno, "open the folder");
+    return push(c, take_fd(&fd), true, err);
+}
+
+int context_open(const struct context_options *options, struct context **ret, struct error *err) {
+    cleanup(context_freep) struct context *c = mem_new(struct context);
+    c->root = text_dup(options->root);
+    c->files = CONTEXT_FILES_NULL;
+    sha256_init(&c->sha256);
+    c->stream = archive_stream_new((struct archive_items){.next = next_item, .user = c});
+    if (context_files_find(options, &c->files, err) < 0)
+        return error_wrap(err, "build context '%s'", c->root);
+    c->matched = mem_new_array(uint64_t, ignore_words(c->files.rules));
+    if (open_root(c, err) < 0)
+        return error_wrap(err, "build context '%s'", c->root);
+    *ret = take_ptr(c);
+    return 0;
+}
+
+void context_free(struct context *c) {
+    while (c->depth > 0)
+        pop(c);
+    archive_stream_free(c->stream);
+    sha256_deinit(&c->sha256);
+    context_files_deinit(&c->files);
+    free(c->matched);
+    free(c->root);
+    free(c);
+}
+
+const char *context_dockerfile(const struct context *c) {
+    return c->files.dockerfile;
+}
+
+struct source context_source(struct context *c) {
+    return (struct source){.pull = context_pull, .arg = c};
+}
+
+ssize_t context_pull(void *context, void *data, size_t size, struct error *err) {
+    struct context *c = context;
+    ssize_t n = archive_stream_pull(c->stream, data, size, err);
+    if (n < 0)
+        return error_wrap(err, "build context '%s'", c->root);
+    if (n > 0) {
+        sha256_add(&c->sha256, data, (size_t)n);
+        c->result.bytes += (uint64_t)n;
+    } else if (!c->ended) {
+        unsigned char hash[SHA256_SIZE];
+        sha256_end(&c->sha256, hash);
+        digest_text(hash, c->result.digest);
+        c->ended = true;
+    }
+    return n;
+}
+
+void context_result(const struct context *c, struct context_result *ret) {
+    assert(c->ended);
+    *ret = c->result;
+}
+
+enum { DIGEST_PIECE = 256 * 1024 };
+
+int context_digest(const struct context_options *options, struct context_result *ret,
+                   struct error *err) {
+    cleanup(context_freep) struct context *c = NULL;
+    if (context_open(options, &c, err) < 0)
+        return -1;
+    cleanup_free char *data = mem_alloc(DIGEST_PIECE);
+    ssize_t n;
+    do
+        n = context_pull(c, data, DIGEST_PIECE, err);
+    while (n > 0);
+    if (n < 0)
+        return -1;
+    context_result(c, ret);
+    return 0;
+}
