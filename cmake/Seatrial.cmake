@@ -103,3 +103,11 @@ function(seatrial_fuzzer name)
     set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 120)
   endif()
 endfunction()
+
+# seatrial_bench(NAME): tests/bench/NAME, a program for script/bench, does its small work as a test, so that it stays alive.
+function(seatrial_bench name)
+  add_test(NAME bench/${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/bench/${name})
+  set_tests_properties(
+    bench/${name} PROPERTIES LABELS bench TIMEOUT 300 SKIP_RETURN_CODE 77 RESOURCE_LOCK docker ENVIRONMENT
+    "BENCH_TINY=1;SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin")
+endfunction()
