@@ -1,0 +1,482 @@
+#include "loader/driver.h"
+
+#include "lib/memory.h"
+#include "loader/limits.h"
+#include "loader/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { EVENTS_MAX = 64, NOBODY = UINT32_MAX };
+/* What epoll calls the cancellation; replicas are called by their index. */
+#define EVENT_CANCEL UINT32_MAX
+
+enum client_state {
+    CLIENT_IDLE,    /* the load has no more for it */
+    CLIENT_PAUSING, /* until intended_ns, after an overload */
+    CLIENT_WAITING, /* its request is not begun */
+    CLIENT_SENT,
+};
+
+/* Times are ns since the start of the run. */
+struct client {
+    enum client_state state;
+    uint64_t number; /* of its request, or of its last one */
+    uint64_t intended_ns;
+    uint64_t sent_ns;
+    uint32_t ticket; /* in the queue, while waiting */
+    uint32_t before, after;
+};
+
+/* Clients in order of their intended times, linked through themselves. */
+struct line {
+    uint32_t first, last;
+    uint64_t count;
+};
+
+struct driver {
+    struct driver_config config;
+    int epoll_fd;
+    struct peers peers;
+    struct queue queue;
+    struct schedule schedule;
+    struct client *clients;
+    struct line due;       /* in flight: waiting or sent */
+    struct line pausing;   /* after an overload */
+    struct record *record; /* NULL until driver_run */
+    struct instant start;
+    struct instant drain_until; /* NEVER unless interrupted */
+    uint64_t now_ns;            /* of this turn, since the start */
+    uint64_t flush_ns;          /* of this writev */
+    uint64_t told_ns;           /* of the last progress */
+    uint32_t refusals;          /* one after the other */
+    bool interrupted;
+    struct error why; /* of what is lost; here because clearing 4 kB in every turn costs */
+    struct iovec vectors[LOADER_IOVECS_MAX];
+};
+
+/* ---- lines ---- */
+
+static void line_append(struct driver *d, struct line *line, uint32_t index) {
+    struct client *c = &d->clients[index];
+    c->before = line->last;
+    c->after = NOBODY;
+    if (line->last == NOBODY)
+        line->first = index;
+    else
+        d->clients[line->last].after = index;
+    line->last = index;
+    line->count++;
+}
+
+static void line_remove(struct driver *d, struct line *line, uint32_t index) {
+    struct client *c = &d->clients[index];
+    if (c->before == NOBODY)
+        line->first = c->after;
+    else
+        d->clients[c->before].after = c->after;
+    if (c->after == NOBODY)
+        line->last = c->before;
+    else
+        d->clients[c->after].before = c->before;
+    line->count--;
+}
+
+/* ---- requests ---- */
+
+/* The client is free now: its next request is due now. */
+static void give_next(struct driver *d, uint32_t index) {
+    struct client *c = &d->clients[index];
+    bool waits = c->state == CLIENT_WAITING && queue_waits(&d->queue, c->ticket);
+    struct schedule_entry entry;
+    if (d->interrupted || !schedule_next(&d->schedule, index, &entry)) {
+        if (waits)
+            queue_drop(&d->queue, c->ticket);
+        c->state = CLIENT_IDLE;
+        return;
+    }
+    struct wire_request request;
+    workload_request(d->config.workload, &entry, &request);
+    if (waits)
+        queue_replace(&d->queue, c->ticket, &request);
+    else
+        c->ticket = queue_push(&d->queue, &request, index);
+    c->number = entry.number;
+    c->intended_ns = d->now_ns;
+    c->state = CLIENT_WAITING;
+    line_append(d, &d->due, index);
+}
+
+static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct error *err) {
+    struct client *c = &d->clients[index];
+    bool sent = c->state == CLIENT_SENT;
+    const struct duration one = {
+        .client = index,
+        .number = c->number,
+        .intended_ns = c->intended_ns,
+        .sent = sent,
+        .send_delay_ns = sent ? c->sent_ns - c->intended_ns : 0,
+        .latency_ns = d->now_ns - c->intended_ns,
+        .outcome = outcome,
+    };
+    line_remove(d, &d->due, index);
+    if (record_outcome(d->record, &one, err) < 0)
+        return -1;
+    if (outcome == OUTCOME_OVERLOADED && !d->interrupted) {
+        c->state = CLIENT_PAUSING;
+        c->intended_ns = d->now_ns + LOADER_OVERLOAD_PAUSE_NS;
+        line_append(d, &d->pausing, index);
+        return 0;
+    }
+    give_next(d, index);
+    return 0;
+}
+
+static void begun(void *context, uint32_t index) {
+    struct driver *d = context;
+    struct client *c = &d->clients[index];
+    assert(c->state == CLIENT_WAITING);
+    c->state = CLIENT_SENT;
+    c->sent_ns = d->flush_ns;
+    record_sent(d->record);
+}
+
+static uint64_t since_start(const struct driver *d) {
+    return instant_ns_between(d->start, clock_instant());
+}
+
+/* For the reason in `why`. */
+static void lost(struct driver *d, size_t peer) {
+    peers_lost(&d->peers, peer, &d->why, instant_after(d->start, d->now_ns));
+}
+
+/* All that was sent on it has failed; what was not waits for the next one. */
+static int lose_primary(struct driver *d, struct error *err) {
+    lost(d, (size_t)d->peers.primary);
+    queue_restart(&d->queue);
+    uint64_t count = d->due.count;
+    for (uint32_t at = d->due.first, after; count > 0; count--, at = after) {
+        after = d->clients[at].after;
+        if (d->clients[at].state == CLIENT_SENT && finish(d, at, OUTCOME_FAILED, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Hands over all requests that are ready. */
+static int flush(struct driver *d, struct error *err) {
+    struct connection *primary = peers_primary(&d->peers);
+    bool full = false;
+    while (primary && !full && !queue_empty(&d->queue)) {
+        size_t bytes = 0, written;
+        int count = queue_vectors(&d->queue, d->vectors, LOADER_IOVECS_MAX);
+        for (int i = 0; i < count; i++)
+            bytes += d->vectors[i].iov_len;
+        d->flush_ns = since_start(d);
+        if (connection_write(primary, d->vectors, count, &written, &d->why) < 0)
+            return lose_primary(d, err);
+        queue_written(&d->queue, written, begun, d);
+        full = written < bytes;
+    }
+    if (primary)
+        peers_want_write(&d->peers, full);
+    return 0;
+}
+
+/* ---- replies ---- */
+
+/* A cluster that refuses everything will go on doing so. */
+static int refused(struct driver *d, const struct wire_reply *reply, struct error *err) {
+    struct error why = ERROR_NULL;
+    error_set(&why, ERROR_REFUSED, "replica %u refuses our requests: %s", reply->replica,
+              reply->text);
+    if (d->refusals == 0)
+        d->config.note(d->config.context, why.text);
+    if (++d->refusals < LOADER_REFUSALS_MAX)
+        return 0;
+    return error_set(err, ERROR_REFUSED, "%s", why.text);
+}
+
+/* 0; 1 for what no replica may say, described in d->why; or a fault. */
+static int take_reply(struct driver *d, const struct wire_reply *reply, struct error *err) {
+    int64_t index = workload_client_index(d->config.workload, reply->client);
+    struct client *c = index < 0 ? NULL : &d->clients[index];
+    if (!c || reply->number > c->number ||
+        (reply->number == c->number && c->state == CLIENT_WAITING)) {
+        error_set(&d->why, ERROR_INVALID, "it answered a request that was not sent");
+        return 1;
+    }
+    if (reply->number < c->number || c->state != CLIENT_SENT) {
+        record_late(d->record);
+        return 0;
+    }
+    peers_answered(&d->peers);
+    switch (reply->status) {
+    case WIRE_REPLY_OK:
+        d->refusals = 0;
+        return finish(d, (uint32_t)index, OUTCOME_ACKNOWLEDGED, err);
+    case WIRE_REPLY_OVERLOADED:
+        d->refusals = 0;
+        return finish(d, (uint32_t)index, OUTCOME_OVERLOADED, err);
+    case WIRE_REPLY_REFUSED: break;
+    }
+    if (finish(d, (uint32_t)index, OUTCOME_FAILED, err) < 0)
+        return -1;
+    return refused(d, reply, err);
+}
+
+/* As take_reply, for all frames that were read. */
+static int take_frames(struct driver *d, struct connection *c, struct error *err) {
+    struct wire_header header;
+    const uint8_t *body;
+    int r;
+    while ((r = connection_frame(c, &header, &body, &d->why)) > 0) {
+        struct wire_reply reply;
+        if (header.type != WIRE_REPLY) {
+            error_set(&d->why, ERROR_INVALID, "it sent a frame of type %u where replies belong",
+                      header.type);
+            return 1;
+        }
+        if (wire_reply_decode(body, header.body_size, &reply, &d->why) < 0) {
+            error_wrap(&d->why, "its reply");
+            return 1;
+        }
+        r = take_reply(d, &reply, err);
+        if (r != 0)
+            return r;
+    }
+    return r < 0 ? 1 : 0;
+}
+
+static int read_primary(struct driver *d, struct connection *c, struct error *err) {
+    int r = connection_read(c, &d->why);
+    d->now_ns = since_start(d); /* when the replies were there */
+    record_advance(d->record, d->now_ns);
+    r = r < 0 ? 1 : take_frames(d, c, err);
+    return r > 0 ? lose_primary(d, err) : r;
+}
+
+/* Somebody who has nothing to say to us now: read only to notice that it went. */
+static void read_idle(struct driver *d, size_t index) {
+    struct connection *c = &d->peers.list[index].connection;
+    struct wire_header header;
+    const uint8_t *body;
+    int r = connection_read(c, &d->why);
+    if (r == 0)
+        r = connection_frame(c, &header, &body, &d->why);
+    if (r > 0)
+        error_set(&d->why, ERROR_INVALID, "it sent a frame of type %u unasked", header.type);
+    if (r != 0)
+        lost(d, index);
+}
+
+/* ---- the loop ---- */
+
+static int handle(struct driver *d, const struct epoll_event *event, struct error *err) {
+    uint32_t index = event->data.u32;
+    if (index == EVENT_CANCEL)
+        return 0; /* looked at in every turn */
+    struct connection *c = &d->peers.list[index].connection;
+    if (c->state == CONNECTION_CLOSED)
+        return 0; /* by an event before this one */
+    if (c->state != CONNECTION_READY) {
+        peers_greet(&d->peers, index, clock_instant());
+        return 0;
+    }
+    if ((int)index != d->peers.primary || !d->record) {
+        read_idle(d, index);
+        return 0;
+    }
+    if (event->events & ~(uint32_t)EPOLLOUT)
+        return read_primary(d, c, err);
+    return 0; /* room to write: flushed at the end of the turn */
+}
+
+static int wait_until(struct driver *d, struct instant due, struct error *err) {
+    struct epoll_event events[EVENTS_MAX];
+    enum { WAIT_MS_MAX = 1000 };
+    int wait_ms = instant_poll_ms(due, clock_instant(), WAIT_MS_MAX);
+    int count = epoll_wait(d->epoll_fd, events, EVENTS_MAX, wait_ms < 0 ? WAIT_MS_MAX : wait_ms);
+    if (count < 0 && errno != EINTR)
+        return error_set_os(err, ERROR_IO, errno, "epoll_wait");
+    d->now_ns = since_start(d);
+    if (d->record)
+        record_advance(d->record, d->now_ns);
+    for (int i = 0; i < count; i++)
+        if (handle(d, &events[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* What is due by time. */
+static int expire(struct driver *d, struct error *err) {
+    uint64_t timeout_ns = d->config.request_timeout_ns;
+    while (d->due.first != NOBODY && d->clients[d->due.first].intended_ns + timeout_ns <= d->now_ns)
+        if (finish(d, d->due.first, OUTCOME_TIMED_OUT, err) < 0)
+            return -1;
+    while (d->pausing.first != NOBODY && d->clients[d->pausing.first].intended_ns <= d->now_ns) {
+        uint32_t index = d->pausing.first;
+        line_remove(d, &d->pausing, index);
+        give_next(d, index);
+    }
+    return 0;
+}
+
+static void tell(struct driver *d) {
+    const struct driver_progress progress = {
+        .elapsed_ns = d->now_ns, .in_flight = d->due.count, .record = d->record};
+    d->told_ns = d->now_ns / NS_PER_SEC * NS_PER_SEC;
+    d->config.tell(d->config.context, &progress);
+}
+
+static struct instant next_due(const struct driver *d) {
+    uint64_t due_ns = d->told_ns + NS_PER_SEC;
+    if (d->due.first != NOBODY) {
+        uint64_t t = d->clients[d->due.first].intended_ns + d->config.request_timeout_ns;
+        due_ns = t < due_ns ? t : due_ns;
+    }
+    if (d->pausing.first != NOBODY) {
+        uint64_t t = d->clients[d->pausing.first].intended_ns;
+        due_ns = t < due_ns ? t : due_ns;
+    }
+    struct instant due = instant_after(d->start, due_ns);
+    return instant_earlier(due, d->interrupted ? d->drain_until : peers_due(&d->peers));
+}
+
+/* No more requests: those not begun go back unsent, those sent may still be answered. */
+static void interrupt(struct driver *d) {
+    d->interrupted = true;
+    d->drain_until = instant_after(clock_instant(), LOADER_DRAIN_NS);
+    epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->config.cancel->event_fd, NULL);
+    for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
+        struct client *c = &d->clients[at];
+        after = c->after;
+        if (c->state != CLIENT_WAITING)
+            continue;
+        line_remove(d, &d->due, at);
+        queue_drop(&d->queue, c->ticket);
+        c->state = CLIENT_IDLE;
+    }
+    while (d->pausing.first != NOBODY) {
+        d->clients[d->pausing.first].state = CLIENT_IDLE;
+        line_remove(d, &d->pausing, d->pausing.first);
+    }
+}
+
+/* What was sent and will not be waited for any longer. */
+static int abandon(struct driver *d, struct error *err) {
+    for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
+        after = d->clients[at].after;
+        if (d->clients[at].state == CLIENT_SENT && finish(d, at, OUTCOME_FAILED, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int turn(struct driver *d, struct error *err) {
+    if (wait_until(d, next_due(d), err) < 0)
+        return -1;
+    if (!d->interrupted && cancel_level(d->config.cancel) > 0)
+        interrupt(d);
+    if (expire(d, err) < 0 || flush(d, err) < 0)
+        return -1;
+    if (!d->interrupted && peers_tick(&d->peers, clock_instant(), err) < 0)
+        return -1;
+    if (d->now_ns >= d->told_ns + NS_PER_SEC)
+        tell(d);
+    return 0;
+}
+
+static bool drained(const struct driver *d) {
+    return d->interrupted && (instant_passed(d->drain_until, clock_instant()) ||
+                              cancel_level(d->config.cancel) > 1 || !peers_primary(&d->peers));
+}
+
+static int load(struct driver *d, struct error *err) {
+    for (uint32_t i = 0; i < d->config.workload->clients; i++)
+        give_next(d, i);
+    int r = flush(d, err);
+    while (r == 0 && d->due.count + d->pausing.count > 0 && !drained(d))
+        r = turn(d, err);
+    return r;
+}
+
+int driver_run(struct driver *d, struct record *record, struct error *err) {
+    d->record = record;
+    d->start = clock_instant();
+    d->now_ns = d->told_ns = 0;
+    int r = load(d, err);
+    struct error abandoned = ERROR_NULL; /* the first fault counts */
+    d->interrupted |= r < 0;             /* nobody is given another request */
+    d->now_ns = since_start(d);
+    if (abandon(d, r < 0 ? &abandoned : err) < 0)
+        r = -1;
+    record_advance(record, d->now_ns);
+    tell(d);
+    if (r < 0)
+        return -1;
+    return d->interrupted ? DRIVER_INTERRUPTED : DRIVER_DONE;
+}
+
+/* Backups are given this long after the primary is there. */
+#define SETTLE_NS (500 * NS_PER_MS)
+
+int driver_connect(struct driver *d, struct error *err) {
+    struct instant settle = INSTANT_NEVER;
+    d->start = clock_instant();
+    peers_start(&d->peers, d->start);
+    for (;;) {
+        struct instant now = clock_instant();
+        if (cancel_level(d->config.cancel) > 0)
+            return DRIVER_INTERRUPTED;
+        if (peers_tick(&d->peers, now, err) < 0)
+            return -1;
+        bool primary = peers_primary(&d->peers) != NULL;
+        if (primary && settle.ns == INSTANT_NEVER.ns)
+            settle = instant_after(now, SETTLE_NS);
+        else if (!primary)
+            settle = INSTANT_NEVER;
+        if (primary && (peers_settled(&d->peers) || instant_passed(settle, now)))
+            return DRIVER_DONE;
+        if (wait_until(d, instant_earlier(settle, peers_due(&d->peers)), err) < 0)
+            return -1;
+    }
+}
+
+uint64_t driver_elapsed_ns(const struct driver *d) {
+    return d->now_ns;
+}
+
+int driver_new(const struct driver_config *config, struct driver **ret, struct error *err) {
+    cleanup(driver_freep) struct driver *d = mem_new(struct driver);
+    uint32_t clients = config->workload->clients;
+    d->config = *config;
+    d->due = d->pausing = (struct line){.first = NOBODY, .last = NOBODY};
+    d->drain_until = INSTANT_NEVER;
+    d->clients = mem_new_array(struct client, clients);
+    queue_init(&d->queue, clients + 1);
+    schedule_init(&d->schedule, config->requests, clients);
+    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (d->epoll_fd < 0)
+        return error_set_os(err, ERROR_IO, errno, "create an epoll");
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = EVENT_CANCEL};
+    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, config->cancel->event_fd, &event) < 0)
+        return error_set_os(err, ERROR_IO, errno, "watch for cancellation");
+    peers_init(&d->peers, config->targets, d->epoll_fd, config->connect_timeout_ns,
+               config->workload->client_base, config->note, config->context);
+    *ret = take_ptr(d);
+    return 0;
+}
+
+void driver_free(struct driver *d) {
+    peers_deinit(&d->peers);
+    queue_deinit(&d->queue);
+    schedule_deinit(&d->schedule);
+    free(d->clients);
+    if (d->epoll_fd >= 0)
+        close(d->epoll_fd);
+    free(d);
+}

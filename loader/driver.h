@@ -1,0 +1,74 @@
+#pragma once
+
+/*
+ * Drives the load: one thread, one epoll loop, the clients of one pool in a closed loop. A client
+ * is a number, not a thread or a connection: all share the connection to the primary. Requests that
+ * become ready in one turn of the loop go to the kernel together; nothing is allocated and no
+ * payload is copied for any of them.
+ *
+ * What becomes of a request: acknowledged by its reply; timed out after the request timeout, sent
+ * or not; failed when it was refused, when its connection was lost after it was sent, or when an
+ * interrupted run ended without its reply; overloaded when the cluster said so, after which the
+ * client pauses for 10 ms. In each case the client goes on with its next number: no number is sent
+ * twice, so no request can be executed twice because of us.
+ *
+ * Whoever wants several threads gives each a driver with its own schedule, record and client base.
+ *
+ * Threads: belongs to one; only `cancel` is shared.
+ */
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/task.h"
+#include "loader/peers.h"
+#include "loader/record.h"
+#include "loader/schedule.h"
+#include "loader/targets.h"
+#include "loader/workload.h"
+
+#include <stdint.h>
+
+/* How far the load is, once a second and once at the end. */
+struct driver_progress {
+    uint64_t elapsed_ns;
+    uint64_t in_flight;
+    const struct record *record; /* whole seconds are in its table */
+};
+typedef void driver_tell(void *context, const struct driver_progress *progress);
+
+/* Everything is borrowed, and outlives the driver. */
+struct driver_config {
+    const struct targets *targets;
+    const struct workload *workload;
+    uint64_t requests;
+    uint64_t request_timeout_ns;
+    uint64_t connect_timeout_ns;
+    const struct cancel *cancel;
+    loader_note *note;
+    driver_tell *tell;
+    void *context; /* of both */
+};
+
+struct driver;
+
+int driver_new(const struct driver_config *config, struct driver **ret, struct error *err);
+void driver_free(struct driver *d);
+DEFINE_CLEANUP_FREE(driver);
+
+/* Outcomes of the two below. */
+enum { DRIVER_DONE = 0, DRIVER_INTERRUPTED = 1 };
+
+/* Connects to the replicas and finds the primary; nothing of it is measured. A fault: there is no
+ * primary to be had. */
+int driver_connect(struct driver *d, struct error *err);
+
+/*
+ * Sends the load and records what becomes of it, from time 0 on. DRIVER_DONE: every request has an
+ * outcome. DRIVER_INTERRUPTED: `cancel` was raised; what was sent has an outcome, the rest was not
+ * sent. A fault: the primary was lost for good, or refuses everything, or the record cannot be
+ * written; what was recorded until then stands.
+ */
+int driver_run(struct driver *d, struct record *record, struct error *err);
+
+uint64_t driver_elapsed_ns(const struct driver *d);

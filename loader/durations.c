@@ -1,0 +1,206 @@
+#include "loader/durations.h"
+
+#include "lib/bytes.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "loader/limits.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEADER_SIZE = 24, VERSION = 1, VARINT_MAX = 10, RECORD_MAX = 5 * VARINT_MAX };
+static const char magic[4] = {'S', 'T', 'R', 'Q'};
+static_assert(OUTCOME_COUNT <= 7, "an outcome and the mark of a record share three bits");
+
+const char *outcome_name(enum outcome outcome) {
+    static const char *const names[OUTCOME_COUNT] = {
+#define X(kind, name, text) [OUTCOME_##kind] = name,
+        OUTCOMES(X)
+#undef X
+    };
+    assert(outcome < OUTCOME_COUNT);
+    return names[outcome];
+}
+
+struct durations {
+    char *path;
+    char *part_path;
+    int fd;
+    uint64_t count;
+    uint64_t intended_ns_before;
+    size_t size; /* of `piece` that is used */
+    uint8_t piece[LOADER_PIECE_SIZE + RECORD_MAX];
+};
+
+static int write_piece(struct durations *d, struct error *err) {
+    size_t written = 0;
+    while (written < d->size) {
+        ssize_t n = write(d->fd, d->piece + written, d->size - written);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set_os(err, ERROR_IO, errno, "write '%s'", d->part_path);
+        written += (size_t)n;
+    }
+    d->size = 0;
+    return 0;
+}
+
+int durations_create(const char *path, uint64_t client_base, struct wall_time start,
+                     struct durations **ret, struct error *err) {
+    cleanup(durations_freep) struct durations *d = mem_new(struct durations);
+    d->path = text_dup(path);
+    d->part_path = text_format("%s.part", path);
+    d->fd = open(d->part_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (d->fd < 0)
+        return error_set_os(err, ERROR_IO, errno, "create '%s'", d->part_path);
+    struct byte_writer w = byte_writer(d->piece, HEADER_SIZE);
+    bytes_put(&w, magic, sizeof magic);
+    bytes_put_u32(&w, VERSION); /* and the three zeros */
+    bytes_put_u64(&w, client_base);
+    bytes_put_u64(&w, (uint64_t)start.ns);
+    d->size = bytes_written(&w);
+    *ret = take_ptr(d);
+    return 0;
+}
+
+void durations_free(struct durations *d) {
+    if (d->fd >= 0)
+        close(d->fd);
+    free(d->path);
+    free(d->part_path);
+    free(d);
+}
+
+static void put_varint(struct durations *d, uint64_t value) {
+    for (; value >= 0x80; value >>= 7)
+        d->piece[d->size++] = (uint8_t)(value | 0x80);
+    d->piece[d->size++] = (uint8_t)value;
+}
+
+static uint64_t zigzag(uint64_t difference) {
+    return difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+}
+
+static uint64_t unzigzag(uint64_t coded) {
+    return coded >> 1 ^ (0 - (coded & 1));
+}
+
+int durations_append(struct durations *d, const struct duration *one, struct error *err) {
+    put_varint(d, (uint64_t)one->client << 3 | (one->outcome + 1U));
+    put_varint(d, one->number);
+    put_varint(d, zigzag(one->intended_ns - d->intended_ns_before));
+    put_varint(d, one->sent ? one->send_delay_ns + 1 : 0);
+    put_varint(d, one->latency_ns);
+    d->intended_ns_before = one->intended_ns;
+    d->count++;
+    return d->size >= LOADER_PIECE_SIZE ? write_piece(d, err) : 0;
+}
+
+int durations_finish(struct durations *d, struct error *err) {
+    put_varint(d, 0);
+    put_varint(d, d->count);
+    if (write_piece(d, err) < 0)
+        return -1;
+    if (close(take_fd(&d->fd)) < 0)
+        return error_set_os(err, ERROR_IO, errno, "close '%s'", d->part_path);
+    if (rename(d->part_path, d->path) < 0)
+        return error_set_os(err, ERROR_IO, errno, "rename '%s' to '%s'", d->part_path, d->path);
+    return 0;
+}
+
+/* 0, or a fault: the file ends, or holds more than 64 bits. */
+static int get_varint(FILE *from, uint64_t *ret, struct error *err) {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        int c = getc_unlocked(from);
+        if (c == EOF)
+            return error_set(err, ERROR_INVALID, "the file was cut: it has no end");
+        uint64_t bits = (uint64_t)c & 0x7f;
+        if (shift == 63 && bits > 1)
+            break;
+        value |= bits << shift;
+        if (c < 0x80) {
+            *ret = value;
+            return 0;
+        }
+    }
+    return error_set(err, ERROR_INVALID, "a number is larger than 64 bits");
+}
+
+static int read_header(FILE *from, uint64_t *ret_client_base, struct error *err) {
+    uint8_t bytes[HEADER_SIZE];
+    if (fread(bytes, 1, sizeof bytes, from) != sizeof bytes ||
+        memcmp(bytes, magic, sizeof magic) != 0)
+        return error_set(err, ERROR_INVALID, "this is not a requests.bin");
+    struct byte_reader r = byte_reader(bytes + sizeof magic, sizeof bytes - sizeof magic);
+    uint32_t version = bytes_get_u32(&r);
+    if (version != VERSION)
+        return error_set(err, ERROR_INVALID, "version %" PRIu32 " of requests.bin is not known",
+                         version);
+    *ret_client_base = bytes_get_u64(&r);
+    return 0;
+}
+
+/* 0 and a record, or 1 at the end. */
+static int read_record(FILE *from, struct duration *one, struct error *err) {
+    uint64_t mark, difference, delay;
+    if (get_varint(from, &mark, err) < 0)
+        return -1;
+    if (mark == 0)
+        return 1;
+    if ((mark & 7) == 0 || (mark & 7) > OUTCOME_COUNT || mark >> 3 >= LOADER_CLIENTS_MAX)
+        return error_set(err, ERROR_INVALID, "a record is damaged");
+    if (get_varint(from, &one->number, err) < 0 || get_varint(from, &difference, err) < 0 ||
+        get_varint(from, &delay, err) < 0 || get_varint(from, &one->latency_ns, err) < 0)
+        return -1;
+    one->client = (uint32_t)(mark >> 3);
+    one->outcome = (enum outcome)((mark & 7) - 1);
+    one->intended_ns += unzigzag(difference);
+    one->sent = delay > 0;
+    one->send_delay_ns = delay ? delay - 1 : 0;
+    return 0;
+}
+
+static void print_record(FILE *to, uint64_t client_base, const struct duration *one) {
+    fprintf(to, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", client_base + one->client, one->number,
+            one->intended_ns);
+    if (one->sent)
+        fprintf(to, "%" PRIu64, one->intended_ns + one->send_delay_ns);
+    fprintf(to, ",%" PRIu64 ",%s\n", one->latency_ns, outcome_name(one->outcome));
+}
+
+static int check_end(FILE *from, uint64_t records, struct error *err) {
+    uint64_t count;
+    if (get_varint(from, &count, err) < 0)
+        return -1;
+    if (count != records)
+        return error_set(err, ERROR_INVALID, "%" PRIu64 " records where its end says %" PRIu64,
+                         records, count);
+    if (getc_unlocked(from) != EOF)
+        return error_set(err, ERROR_INVALID, "something follows the end");
+    return 0;
+}
+
+int durations_export(FILE *from, FILE *to, struct error *err) {
+    uint64_t client_base, records = 0;
+    if (read_header(from, &client_base, err) < 0)
+        return -1;
+    fputs("client,number,intended_ns,sent_ns,latency_ns,outcome\n", to);
+    struct duration one = {0};
+    int r;
+    for (; (r = read_record(from, &one, err)) == 0 && !ferror(to); records++)
+        print_record(to, client_base, &one);
+    if (r > 0)
+        r = check_end(from, records, err);
+    if (fflush(to) != 0 || ferror(to))
+        return error_set_os(err, ERROR_IO, errno, "write the CSV");
+    if (r < 0)
+        return error_wrap(err, "after %" PRIu64 " records", records);
+    return 0;
+}

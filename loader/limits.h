@@ -1,0 +1,57 @@
+#pragma once
+
+/*
+ * The loader's maxima, each with its reason. What comes over the wire is limited in lib/wire.h.
+ */
+
+#include "lib/clock.h"
+#include "lib/wire.h"
+
+#include <stdint.h>
+
+enum {
+    /* issue: up to 100,000 clients in one process; their ids are one aligned block (workload.h). */
+    LOADER_CLIENTS_MAX = 100 * 1000,
+    /* A write set beyond these is refused by every replica (executor/chain); we say it earlier. */
+    LOADER_KEYS_MAX = 1000 * 1000,
+    LOADER_KEY_SIZE_MAX = 64 * 1024,
+    LOADER_VALUE_SIZE_MAX = 16 * 1024 * 1024,
+    LOADER_EXECUTION_MS_MAX = 3600 * 1000,
+
+    /* SEATRIAL_LOADER_ARGS: the environment of a process is limited to a few MB anyway. */
+    LOADER_WORDS_MAX = 1024,
+    LOADER_WORDS_SIZE_MAX = 64 * 1024,
+
+    /* Replicas in one cluster: 3f+1 with f = 33. */
+    LOADER_REPLICAS_MAX = 100,
+
+    /* Rows of the per-second table: 7 days. Later seconds are added to the last row. */
+    LOADER_SECONDS_MAX = 7 * 24 * 3600,
+    /* Rows of it that people are shown. */
+    LOADER_SECONDS_SHOWN_MAX = 30,
+
+    /* Replies read at once: a thousand of the usual ones. */
+    LOADER_INPUT_SIZE = 128 * 1024,
+    /* What one writev takes: 256 requests, head and payload each. The kernel's own limit is 1,024.
+     */
+    LOADER_IOVECS_MAX = 512,
+    /* requests.bin is written in pieces of this size: small, so that one write() delays no reply.
+     */
+    LOADER_PIECE_SIZE = 16 * 1024,
+
+    /* As many refusals one after the other, and nothing else, end the run: the replicas will not
+     * take this shape of request however often it is sent. */
+    LOADER_REFUSALS_MAX = 100,
+};
+
+#define LOADER_REQUESTS_MAX UINT64_C(1000000000000)
+
+/* How long a client that was told "overloaded" waits before its next request. */
+#define LOADER_OVERLOAD_PAUSE_NS (10 * NS_PER_MS)
+/* Between two attempts to connect; doubles from the first to the last. */
+#define LOADER_RETRY_FIRST_NS (50 * NS_PER_MS)
+#define LOADER_RETRY_LAST_NS NS_PER_SEC
+/* One attempt to connect and be greeted. */
+#define LOADER_ATTEMPT_NS (5 * NS_PER_SEC)
+/* After the first SIGINT or SIGTERM: for the replies that are still under way. */
+#define LOADER_DRAIN_NS (2 * NS_PER_SEC)

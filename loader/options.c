@@ -1,0 +1,278 @@
+#include "loader/options.h"
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "loader/limits.h"
+
+#include <argp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { NUMBER, DURATION, TEXT, REFUSED, WORD };
+
+/* Keys of options without a letter: above any character. */
+enum {
+    KEY_CLUSTER = 256,
+    KEY_OUT,
+    KEY_REQUEST_TIMEOUT,
+    KEY_CONNECT_TIMEOUT,
+    KEY_SEED,
+    KEY_VERSION
+};
+/* -h would look like one of the original letters. */
+enum { KEY_HELP = '?' };
+
+enum group { GROUP_LOAD = 1, GROUP_OURS = 2, GROUP_LAST = -1 };
+
+struct row {
+    int key;
+    const char *name;
+    const char *argument;
+    enum kind kind;
+    uint64_t min, max;  /* NUMBER; DURATION in ns */
+    const char *preset; /* the default, as it would be typed; NULL: none */
+    size_t at;          /* in struct options */
+    enum group group;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct row rows[] = {
+    {'b', "requests", "NUMBER", NUMBER, 1, LOADER_REQUESTS_MAX, "4000000", AT(requests), GROUP_LOAD,
+     "Number of requests to launch"},
+    {'p', "pre-execute", "0|1", NUMBER, 0, 1, "0", AT(pre_execute), GROUP_LOAD,
+     "Pre-processing of requests off or on"},
+    {'k', "keys", "NUMBER", NUMBER, 0, LOADER_KEYS_MAX, "31", AT(keys), GROUP_LOAD,
+     "Number of keys in the write set of a request"},
+    {'s', "key-size", "BYTES", NUMBER, 1, LOADER_KEY_SIZE_MAX, "118", AT(key_size), GROUP_LOAD,
+     "Size of a single key"},
+    {'v', "value-size", "BYTES", NUMBER, 0, LOADER_VALUE_SIZE_MAX, "2841", AT(value_size),
+     GROUP_LOAD, "Size of a key's value"},
+    {'d', "payload-size", "BYTES", NUMBER, 0, WIRE_PAYLOAD_MAX, "15100", AT(payload_size),
+     GROUP_LOAD, "Size of a request's payload"},
+    {'c', "concurrency", "CLIENTS", NUMBER, 1, LOADER_CLIENTS_MAX, "15", AT(concurrency),
+     GROUP_LOAD, "Clients in the pool; each has one request in flight"},
+    {'e', "execution-time", "MS", NUMBER, 0, LOADER_EXECUTION_MS_MAX, "0", AT(execution_ms),
+     GROUP_LOAD, "Simulated execution time of a request, in milliseconds"},
+    {'f', "client-pool", "FILE", REFUSED, 0, 0, NULL, 0, GROUP_LOAD,
+     "Client-pool configuration file; not supported yet"},
+    {'w', "busy-wait", "0|1", NUMBER, 0, 1, "1", AT(busy_wait), GROUP_LOAD,
+     "Simulate the execution time by a regular sleep (0) or a busy wait (1)"},
+    {'i', "durations", "0|1", NUMBER, 0, 1, "1", AT(durations), GROUP_LOAD,
+     "Write every request's duration to requests.bin (`loader export' prints it)"},
+    {'l', "log-level", "0..3", NUMBER, 0, 3, "1", AT(log_level), GROUP_LOAD,
+     "Log level without log4cplus: off, error, info, debug"},
+    {'a', "log-config", "FILE", TEXT, 0, 0, NULL, AT(log_config), GROUP_LOAD,
+     "log4cplus.properties (default: /seatrial/log4cplus.properties, else "
+     "/perf_loader/config/log4cplus.properties, where one of them exists)"},
+
+    {KEY_CLUSTER, "cluster", "FILE", TEXT, 0, 0, "/seatrial/cluster.yaml", AT(cluster_path),
+     GROUP_OURS, "Where the replicas are"},
+    {KEY_OUT, "out", "DIR", TEXT, 0, 0, "/seatrial/out", AT(out_path), GROUP_OURS,
+     "Where load.json, acknowledged.json and requests.bin go"},
+    {KEY_REQUEST_TIMEOUT, "request-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC,
+     "10s", AT(request_timeout_ns), GROUP_OURS, "A request without a reply for so long has failed"},
+    {KEY_CONNECT_TIMEOUT, "connect-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC,
+     "10s", AT(connect_timeout_ns), GROUP_OURS,
+     "Give up when the primary cannot be reached for so long, at the start or later"},
+    {KEY_SEED, "seed", "NUMBER", NUMBER, 0, UINT64_MAX, NULL, AT(seed), GROUP_OURS,
+     "Payload bytes and client ids follow from it; the same seed twice against one chain repeats "
+     "the clients' ids (default: a random one, which is printed)"},
+
+    {KEY_HELP, "help", NULL, WORD, 0, 0, NULL, 0, GROUP_LAST, "Print this help"},
+    {KEY_VERSION, "version", NULL, WORD, 0, 0, NULL, 0, GROUP_LAST, "Print the version"},
+};
+
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static const struct row *row_of(int key) {
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].key == key)
+            return &rows[i];
+    return NULL;
+}
+
+static int set_value(const struct row *row, const char *text, struct options *o,
+                     struct error *err) {
+    void *field = (char *)o + row->at;
+    switch (row->kind) {
+    case NUMBER: return text_to_u64(text, row->min, row->max, field, err);
+    case TEXT:
+        if (!*text)
+            return error_set(err, ERROR_INVALID, "the text is empty");
+        *(const char **)field = text;
+        return 0;
+    case DURATION: break;
+    case REFUSED: return error_set(err, ERROR_USAGE, "client-pool files are not supported yet");
+    case WORD: return 0;
+    }
+    uint64_t ns;
+    if (text_to_duration_ns(text, &ns, err) < 0)
+        return -1;
+    if (ns < row->min || ns > row->max)
+        return error_set(err, ERROR_INVALID, "'%.64s' is not a duration from 1ms to 1h", text);
+    *(uint64_t *)field = ns;
+    return 0;
+}
+
+static struct options presets(void) {
+    struct options o = {.command = OPTIONS_RUN};
+    for (size_t i = 0; i < ROWS; i++) {
+        struct error err = ERROR_NULL;
+        if (rows[i].preset && set_value(&rows[i], rows[i].preset, &o, &err) < 0)
+            abort(); /* the table contradicts itself */
+    }
+    return o;
+}
+
+struct parse {
+    struct options *options;
+    struct error *err;
+    int words; /* that are not options, so far */
+    int next;  /* where the parser stood when it failed */
+};
+
+static bool is_letter(int key) {
+    return key > ' ' && key < 127;
+}
+
+static error_t take_option(const struct row *row, const char *text, struct parse *p) {
+    p->options->seed_given |= row->key == KEY_SEED;
+    if (row->key == KEY_HELP)
+        p->options->command = OPTIONS_HELP;
+    if (row->key == KEY_VERSION)
+        p->options->command = OPTIONS_VERSION;
+    if (set_value(row, text, p->options, p->err) == 0)
+        return 0;
+    p->err->kind = ERROR_USAGE;
+    if (is_letter(row->key))
+        error_wrap(p->err, "option -%c (--%s)", row->key, row->name);
+    else
+        error_wrap(p->err, "option --%s", row->name);
+    return EINVAL;
+}
+
+static error_t take_word(const char *word, struct parse *p) {
+    p->words++;
+    if (p->words == 1 && text_equal(word, "export")) {
+        p->options->command = OPTIONS_EXPORT;
+        return 0;
+    }
+    if (p->words == 2 && p->options->command == OPTIONS_EXPORT) {
+        p->options->export_path = word;
+        return 0;
+    }
+    error_set(p->err, ERROR_USAGE, "unexpected argument '%.64s'", word);
+    return EINVAL;
+}
+
+static error_t parse_one(int key, char *argument, struct argp_state *state) {
+    struct parse *p = state->input;
+    if (key == ARGP_KEY_ERROR)
+        p->next = state->next;
+    if (key == ARGP_KEY_ARG)
+        return take_word(argument, p);
+    const struct row *row = row_of(key);
+    return row ? take_option(row, argument, p) : ARGP_ERR_UNKNOWN;
+}
+
+/* argp would print its own complaint; ours is an error like all others. Says whether `word` is one
+ * that getopt cannot have accepted. */
+static bool explain(const char *word, struct error *err) {
+    const char *names[ROWS];
+    if (word[0] != '-' || !word[1])
+        return false;
+    if (word[1] != '-') {
+        const struct row *row = is_letter(word[1]) ? row_of(word[1]) : NULL;
+        if (!row)
+            error_set(err, ERROR_USAGE, "unknown option '-%c'", word[1]);
+        else if (row->argument && !word[2])
+            error_set(err, ERROR_USAGE, "option -%c (--%s) needs a value", row->key, row->name);
+        return err->kind != ERROR_NONE;
+    }
+    cleanup_free char *name = text_dup(word + 2);
+    char *value = strchr(name, '=');
+    if (value)
+        *value++ = '\0';
+    for (size_t i = 0; i < ROWS; i++) {
+        names[i] = rows[i].name;
+        if (!text_equal(name, rows[i].name))
+            continue;
+        if (rows[i].argument && !value)
+            error_set(err, ERROR_USAGE, "option --%s needs a value", name);
+        else if (!rows[i].argument && value)
+            error_set(err, ERROR_USAGE, "option --%s takes no value", name);
+        return err->kind != ERROR_NONE;
+    }
+    error_set(err, ERROR_USAGE, "unknown or ambiguous option '--%.64s'", name);
+    const char *nearest = text_nearest(name, names, ROWS);
+    if (nearest)
+        error_hint(err, "did you mean --%s?", nearest);
+    return true;
+}
+
+static void explain_failure(int argc, char **argv, int next, struct error *err) {
+    for (int i = next - 1; i <= next; i++)
+        if (i > 0 && i < argc && explain(argv[i], err))
+            return;
+    error_set(err, ERROR_USAGE, "the command line cannot be understood");
+}
+
+static char *help_with_preset(int key, const char *text, void *input) {
+    (void)input;
+    const struct row *row = row_of(key);
+    if (row && row->preset && text)
+        return text_format("%s (default: %s)", text, row->preset);
+    return (char *)(uintptr_t)text; /* argp gives back what it was given */
+}
+
+static const char usage[] = "\nexport FILE";
+static const char manual[] =
+    "Sends requests to a cluster of replicas and measures how long each takes.\v"
+    "Every client of the pool sends its next request when its last one was answered (closed loop). "
+    "With no arguments at all, the words of SEATRIAL_LOADER_ARGS are the arguments.\n\n"
+    "`loader export FILE' prints a requests.bin as CSV.\n\n"
+    "Exit status: 0 all requests were acknowledged; 1 they were not; 2 the command line is wrong; "
+    "3 a file is wrong; 130 or 143 interrupted.";
+
+static void argp_table(struct argp_option table[ROWS + 1]) {
+    memset(table, 0, (ROWS + 1) * sizeof *table);
+    for (size_t i = 0; i < ROWS; i++)
+        table[i] = (struct argp_option){.name = rows[i].name,
+                                        .key = rows[i].key,
+                                        .arg = rows[i].argument,
+                                        .doc = rows[i].help,
+                                        .group = rows[i].group};
+}
+
+int options_parse(int argc, char **argv, struct options *ret, struct error *err) {
+    struct argp_option table[ROWS + 1];
+    argp_table(table);
+    const struct argp argp = {.options = table, .parser = parse_one};
+    struct options options = presets();
+    struct parse p = {.options = &options, .err = err};
+    if (argp_parse(&argp, argc, argv, ARGP_SILENT | ARGP_IN_ORDER, NULL, &p) != 0) {
+        if (err->kind == ERROR_NONE)
+            explain_failure(argc, argv, p.next, err);
+        return error_hint(err, "`loader --help' lists the options");
+    }
+    if (options.command == OPTIONS_EXPORT && !options.export_path)
+        return error_set(err, ERROR_USAGE, "export: no file is named");
+    *ret = options;
+    return 0;
+}
+
+void options_print_help(FILE *to) {
+    struct argp_option table[ROWS + 1];
+    argp_table(table);
+    const struct argp argp = {.options = table,
+                              .parser = parse_one,
+                              .args_doc = usage,
+                              .doc = manual,
+                              .help_filter = help_with_preset};
+    char name[] = "loader";
+    argp_help(&argp, to, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC, name);
+}

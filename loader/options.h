@@ -1,0 +1,52 @@
+#pragma once
+
+/*
+ * The command line of the loader: the options of the Performance Loader Tool (seed 000) with their
+ * meanings and defaults, a long name beside each, and ours. One table (options.c) makes the parser,
+ * the defaults, the checks and the help text.
+ *
+ * Pure: prints nothing and never exits. Errors: ERROR_USAGE (exit status 2).
+ */
+
+#include "lib/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum options_command {
+    OPTIONS_RUN,
+    OPTIONS_EXPORT, /* loader export FILE */
+    OPTIONS_HELP,
+    OPTIONS_VERSION,
+};
+
+struct options {
+    enum options_command command;
+    const char *export_path;
+
+    uint64_t requests;      /* -b */
+    uint64_t pre_execute;   /* -p: 0 or 1 */
+    uint64_t keys;          /* -k */
+    uint64_t key_size;      /* -s */
+    uint64_t value_size;    /* -v */
+    uint64_t payload_size;  /* -d */
+    uint64_t concurrency;   /* -c */
+    uint64_t execution_ms;  /* -e */
+    uint64_t busy_wait;     /* -w: 0 or 1 */
+    uint64_t durations;     /* -i: 0 or 1 */
+    uint64_t log_level;     /* -l: 0 to 3 */
+    const char *log_config; /* -a; NULL: the default places */
+
+    const char *cluster_path;
+    const char *out_path;
+    uint64_t request_timeout_ns;
+    uint64_t connect_timeout_ns;
+    uint64_t seed;
+    bool seed_given;
+};
+
+/* Texts are borrowed from `argv`, whose order may be changed. */
+int options_parse(int argc, char **argv, struct options *ret, struct error *err);
+
+void options_print_help(FILE *to);

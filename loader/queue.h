@@ -1,0 +1,67 @@
+#pragma once
+
+/*
+ * Requests on their way to one replica: a ring from which writev takes as many as the kernel will
+ * have at once. A place holds the encoded head; the payload is sent from where it lies.
+ *
+ * A request is *begun* once its first byte was given to the kernel; only the first place of the
+ * ring can be begun and unfinished. Until then its place can be given to another request, so that a
+ * replica that reads nothing does not make the ring grow: with one request in flight for each of n
+ * clients, and one that is begun but given up, n + 1 places are enough.
+ *
+ * Pure: moves no bytes itself. Nothing is allocated after init.
+ */
+
+#include "lib/clock.h"
+#include "lib/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct queue_place {
+    uint8_t head[WIRE_REQUEST_HEAD_SIZE];
+    const uint8_t *payload; /* borrowed */
+    uint32_t payload_size;
+    uint32_t tag; /* the caller's: whose request it is */
+    bool dropped;
+};
+
+struct queue {
+    struct queue_place *places;
+    uint32_t capacity; /* a power of two */
+    uint32_t first;    /* counts up for ever; so does `end`; places are taken modulo capacity */
+    uint32_t end;
+    size_t first_written; /* bytes of the first place that are gone */
+};
+
+#define QUEUE_NULL ((struct queue){.places = NULL})
+
+void queue_init(struct queue *q, uint32_t places);
+void queue_deinit(struct queue *q);
+
+bool queue_empty(const struct queue *q);
+
+/* Behind all others. Returns the ticket of its place; the ring must have one left. */
+uint32_t queue_push(struct queue *q, const struct wire_request *request, uint32_t tag);
+/* Whether the ticket's request can still be replaced: it is in the ring, and not begun. */
+bool queue_waits(const struct queue *q, uint32_t ticket);
+/* Puts another request (of the same tag) into a place that waits. */
+void queue_replace(struct queue *q, uint32_t ticket, const struct wire_request *request);
+
+/* Takes the request out of a place that waits. The place itself is free once all before it are. */
+void queue_drop(struct queue *q, uint32_t ticket);
+
+/* What is left of the first requests, at most `count_max` (at least 2) vectors of it. Returns how
+ * many. */
+int queue_vectors(const struct queue *q, struct iovec *vectors, int count_max);
+
+/*
+ * Says that `bytes` of the vectors are gone. Calls `begun` for each request whose first byte was
+ * among them, in order.
+ */
+typedef void queue_begun(void *context, uint32_t tag);
+void queue_written(struct queue *q, size_t bytes, queue_begun *begun, void *context);
+
+/* The connection is lost: what is left of a begun request goes; all others wait for the next. */
+void queue_restart(struct queue *q);

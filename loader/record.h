@@ -1,0 +1,65 @@
+#pragma once
+
+/*
+ * What a run has measured: counts of outcomes, latencies in histograms, a table of seconds, which
+ * requests were acknowledged, and every request in requests.bin unless -i 0.
+ *
+ * A latency is measured twice: from the *intended* time (in the closed loop: when the client became
+ * free) and from when the first byte was given to the kernel. Only acknowledged requests are in the
+ * histograms; what became of all others is counted beside them and must be read with them.
+ *
+ * Memory is bounded: nothing grows with the number of requests but ranges of acknowledged numbers,
+ * and the table by a row per second.
+ *
+ * Threads: one record belongs to one thread. Units: ns since the start of the run.
+ */
+
+#include "lib/error.h"
+#include "lib/histogram.h"
+#include "lib/request_set.h"
+#include "loader/durations.h"
+#include "loader/outcome.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What completed in one second, by the time of its outcome; latencies from the intended time. */
+struct record_second {
+    uint64_t sent;
+    uint64_t outcomes[OUTCOME_COUNT];
+    uint64_t p50_ns, p99_ns, max_ns;
+};
+
+struct record {
+    uint64_t client_base;
+    uint64_t sent; /* requests whose first byte was given to the kernel */
+    uint64_t outcomes[OUTCOME_COUNT];
+    uint64_t late;   /* replies to requests that had already timed out, or that nobody sent */
+    uint64_t end_ns; /* of the last outcome */
+
+    struct histogram latency;           /* from the intended time */
+    struct histogram latency_from_send; /* from the first byte */
+
+    struct record_second *seconds; /* whole ones; the current one is behind them */
+    size_t seconds_count, seconds_capacity;
+    struct record_second second;
+    struct histogram second_latency;
+
+    struct request_set *acknowledged;
+    struct durations *durations; /* borrowed; NULL: not kept */
+};
+
+void record_init(struct record *r, uint64_t client_base, struct durations *durations);
+void record_deinit(struct record *r);
+
+/* Closes the seconds before `now_ns`. Called with rising times, and before what happens at them. */
+void record_advance(struct record *r, uint64_t now_ns);
+void record_sent(struct record *r);
+void record_late(struct record *r);
+/* The outcome is at intended_ns + latency_ns. */
+int record_outcome(struct record *r, const struct duration *one, struct error *err);
+
+/* Of all kinds. */
+uint64_t record_outcomes(const struct record *r);
+uint64_t record_errors(const struct record_second *second);

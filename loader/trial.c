@@ -1,0 +1,194 @@
+#include "loader/trial.h"
+
+#include "lib/cleanup.h"
+#include "lib/cluster.h"
+#include "lib/file.h"
+#include "lib/text.h"
+#include "loader/driver.h"
+#include "loader/limits.h"
+#include "loader/progress.h"
+#include "loader/summary.h"
+#include "loader/targets.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { SUMMARY_SIZE_MAX = 64 * 1024, FILE_MODE = 0644, FOLDER_MODE = 0755 };
+
+struct trial {
+    const struct options *options;
+    const struct cancel *cancel;
+    uint64_t seed;
+    struct targets targets;
+    struct workload workload;
+    struct record record;
+    struct progress progress;
+    struct durations *durations; /* NULL with -i 0 */
+};
+
+static void trial_deinit(struct trial *t) {
+    if (t->durations)
+        durations_free(t->durations);
+    record_deinit(&t->record);
+    workload_deinit(&t->workload);
+    targets_deinit(&t->targets);
+}
+
+/* Which loader of its kind we are: the runner says it. */
+static int loader_index(uint32_t *ret, struct error *err) {
+    const char *text = getenv("SEATRIAL_INDEX");
+    uint64_t index = 0;
+    if (text && *text && text_to_u64(text, 0, UINT32_MAX, &index, err) < 0) {
+        err->kind = ERROR_CONFIG;
+        return error_wrap(err, "SEATRIAL_INDEX");
+    }
+    *ret = (uint32_t)index;
+    return 0;
+}
+
+static int draw_seed(const struct options *o, uint64_t *ret, struct error *err) {
+    *ret = o->seed;
+    if (!o->seed_given && getrandom(ret, sizeof *ret, 0) != (ssize_t)sizeof *ret)
+        return error_set_os(err, ERROR_IO, errno, "draw a seed");
+    return 0;
+}
+
+static int prepare_load(struct trial *t, struct error *err) {
+    const struct options *o = t->options;
+    const struct workload_shape shape = {
+        .key_count = (uint32_t)o->keys,
+        .key_size = (uint32_t)o->key_size,
+        .value_size = (uint32_t)o->value_size,
+        .payload_size = (uint32_t)o->payload_size,
+        .execution_ms = (uint32_t)o->execution_ms,
+        .pre_execute = o->pre_execute,
+        .busy_wait = o->busy_wait,
+    };
+    cleanup(cluster_freep) struct cluster *cluster = NULL;
+    uint32_t index;
+    if (loader_index(&index, err) < 0 || draw_seed(o, &t->seed, err) < 0)
+        return -1;
+    if (cluster_load(o->cluster_path, &cluster, err) < 0 ||
+        targets_resolve(cluster, &t->targets, err) < 0)
+        return error_wrap(err, "find the replicas");
+    workload_init(&t->workload, &shape, t->seed, index, (uint32_t)o->concurrency);
+    return 0;
+}
+
+/* ---- files ---- */
+
+static const char *const out_names[] = {"load.json", "acknowledged.json", "requests.bin"};
+enum { OUT_LOAD, OUT_ACKNOWLEDGED, OUT_REQUESTS, OUT_COUNT };
+
+static int prepare_out(const struct trial *t, struct error *err) {
+    const char *folder = t->options->out_path;
+    if (file_make_folders(folder, FOLDER_MODE, err) < 0)
+        return -1;
+    for (int i = 0; i < OUT_COUNT; i++) {
+        cleanup_free char *path = path_join(folder, out_names[i]);
+        if (unlink(path) < 0 && errno != ENOENT)
+            return error_set_os(err, ERROR_IO, errno, "remove the old '%s'", path);
+    }
+    return 0;
+}
+
+/* From here on the run has a start and a record. */
+static int open_record(struct trial *t, struct error *err) {
+    uint64_t client_base = t->workload.client_base;
+    if (t->options->durations) {
+        cleanup_free char *path = path_join(t->options->out_path, out_names[OUT_REQUESTS]);
+        if (durations_create(path, client_base, clock_wall(), &t->durations, err) < 0)
+            return -1;
+    }
+    record_init(&t->record, client_base, t->durations);
+    return 0;
+}
+
+static int write_files(struct trial *t, const struct summary *summary, struct error *err) {
+    const char *folder = t->options->out_path;
+    cleanup_free char *load_path = path_join(folder, out_names[OUT_LOAD]);
+    cleanup_free char *acknowledged_path = path_join(folder, out_names[OUT_ACKNOWLEDGED]);
+    cleanup(buffer_deinit) struct buffer json;
+    buffer_init(&json, SUMMARY_SIZE_MAX);
+    summary_json(summary, &json);
+    if (t->durations && durations_finish(t->durations, err) < 0)
+        return -1;
+    if (request_set_save(t->record.acknowledged, acknowledged_path, err) < 0 ||
+        buffer_check(&json, "the summary", err) < 0)
+        return -1;
+    return file_write(load_path, FILE_MODE, json.data, json.size, err);
+}
+
+static int print_summary(const struct summary *summary, struct error *err) {
+    cleanup(buffer_deinit) struct buffer text, harmless;
+    buffer_init(&text, SUMMARY_SIZE_MAX);
+    buffer_init(&harmless, 4 * SUMMARY_SIZE_MAX);
+    summary_text(summary, &text);
+    text_harmless(&harmless, buffer_string(&text), text.size);
+    buffer_deinit(&text);
+    if (fwrite(buffer_string(&harmless), 1, harmless.size, stdout) != harmless.size ||
+        fflush(stdout) != 0)
+        return error_set_os(err, ERROR_IO, errno, "print the summary");
+    return 0;
+}
+
+/* ---- the load ---- */
+
+static int drive(struct trial *t, struct error *err) {
+    const struct driver_config config = {
+        .targets = &t->targets,
+        .workload = &t->workload,
+        .requests = t->options->requests,
+        .request_timeout_ns = t->options->request_timeout_ns,
+        .connect_timeout_ns = t->options->connect_timeout_ns,
+        .cancel = t->cancel,
+        .note = progress_note,
+        .tell = progress_tell,
+        .context = &t->progress,
+    };
+    cleanup(driver_freep) struct driver *driver = NULL;
+    if (driver_new(&config, &driver, err) < 0)
+        return -1;
+    int r = driver_connect(driver, err);
+    if (r == DRIVER_DONE)
+        r = driver_run(driver, &t->record, err);
+    progress_end(&t->progress);
+    return r;
+}
+
+static const char *why_ended(int outcome, const struct error *err) {
+    return outcome < 0 ? err->text : outcome == DRIVER_INTERRUPTED ? "interrupted" : NULL;
+}
+
+/* Everything is written, whatever became of the load; the load's own fault is the one reported. */
+static int finish(struct trial *t, int outcome, struct error *err) {
+    const struct summary summary = {
+        .options = t->options,
+        .record = &t->record,
+        .run = t->targets.run,
+        .seed = t->seed,
+        .why = why_ended(outcome, err),
+    };
+    struct error second = ERROR_NULL;
+    struct error *own = outcome < 0 ? &second : err;
+    if (write_files(t, &summary, own) < 0 || print_summary(&summary, own) < 0)
+        return -1;
+    if (outcome < 0)
+        return -1;
+    if (outcome == DRIVER_INTERRUPTED)
+        return TRIAL_INTERRUPTED;
+    uint64_t acknowledged = t->record.outcomes[OUTCOME_ACKNOWLEDGED];
+    return acknowledged == t->options->requests ? TRIAL_GOOD : TRIAL_NOT_ALL_ACKNOWLEDGED;
+}
+
+int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
+    cleanup(trial_deinit) struct trial t = {.options = options, .cancel = cancel};
+    progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options->requests);
+    if (prepare_out(&t, err) < 0 || prepare_load(&t, err) < 0 || open_record(&t, err) < 0)
+        return -1;
+    return finish(&t, drive(&t, err), err);
+}

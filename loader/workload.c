@@ -1,0 +1,73 @@
+#include "loader/workload.h"
+
+#include "lib/memory.h"
+#include "loader/limits.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bases are multiples of this, so that pools of the largest size never overlap by half. */
+enum { CLIENT_BITS = 17, BASE_BITS = 53 - CLIENT_BITS };
+static_assert(LOADER_CLIENTS_MAX <= 1 << CLIENT_BITS, "a pool fits between two bases");
+
+/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). */
+static uint64_t mix(uint64_t x) {
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static void fill(uint8_t *bytes, size_t size, uint64_t seed) {
+    uint64_t state = mix(seed);
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = mix(state++);
+        memcpy(bytes + i, &word, size - i < 8 ? size - i : 8);
+    }
+}
+
+void workload_init(struct workload *w, const struct workload_shape *shape, uint64_t seed,
+                   uint32_t loader_index, uint32_t clients) {
+    assert(clients > 0 && clients <= LOADER_CLIENTS_MAX);
+    assert(shape->payload_size <= WIRE_PAYLOAD_MAX);
+    uint64_t base = mix(mix(seed) + loader_index) >> (64 - BASE_BITS);
+    *w = (struct workload){
+        .shape = *shape,
+        .seed = seed,
+        .client_base = (base << CLIENT_BITS) + 1, /* 0 is nobody's id */
+        .clients = clients,
+    };
+    size_t size = (size_t)shape->payload_size + WORKLOAD_PLACES * WORKLOAD_PLACE_SIZE;
+    w->bytes = mem_alloc(size);
+    fill(w->bytes, size, seed);
+}
+
+void workload_deinit(struct workload *w) {
+    free(w->bytes);
+    *w = WORKLOAD_NULL;
+}
+
+void workload_request(const struct workload *w, const struct schedule_entry *entry,
+                      struct wire_request *ret) {
+    const struct workload_shape *shape = &w->shape;
+    uint64_t place = mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
+    unsigned flags = (shape->pre_execute ? (unsigned)WIRE_REQUEST_PRE_EXECUTE : 0U) |
+                     (shape->busy_wait ? (unsigned)WIRE_REQUEST_BUSY_WAIT : 0U);
+    *ret = (struct wire_request){
+        .client = w->client_base + entry->client,
+        .number = entry->number,
+        .flags = (uint8_t)flags,
+        .key_count = shape->key_count,
+        .key_size = shape->key_size,
+        .value_size = shape->value_size,
+        .execution_ms = shape->execution_ms,
+        .payload_size = shape->payload_size,
+        .payload = w->bytes + place * WORKLOAD_PLACE_SIZE,
+    };
+}
+
+int64_t workload_client_index(const struct workload *w, uint64_t client) {
+    uint64_t index = client - w->client_base; /* wraps to something large when below */
+    return index < w->clients ? (int64_t)index : -1;
+}

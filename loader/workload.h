@@ -1,0 +1,57 @@
+#pragma once
+
+/*
+ * What a request looks like. Everything follows from the shape, the seed and (client, number): two
+ * loads with one seed send the same bytes.
+ *
+ * Payloads are random, so that no compression on the way or in a store makes them cheaper than real
+ * ones, and differ from request to request; but none is made or copied per request. They are
+ * windows into one block of random bytes, that lies at a place chosen by (client, number).
+ *
+ * Clients of a run have ids in a row from `client_base`, which is random by seed and by the index
+ * of this loader among its kind: several loaders, or one after the other, against one chain do not
+ * take each other's requests for their own. Ids stay below 2^53, which every JSON reader can hold.
+ *
+ * Pure.
+ */
+
+#include "lib/wire.h"
+#include "loader/schedule.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct workload_shape {
+    uint32_t key_count;
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t payload_size;
+    uint32_t execution_ms;
+    bool pre_execute;
+    bool busy_wait;
+};
+
+struct workload {
+    struct workload_shape shape;
+    uint64_t seed;
+    uint64_t client_base;
+    uint32_t clients;
+    uint8_t *bytes; /* payload_size of them from any of WORKLOAD_PLACES places on */
+};
+
+/* Starts of payloads in the block: a cache line apart, and with a usual payload all in the second
+ * level cache. */
+enum { WORKLOAD_PLACE_SIZE = 64, WORKLOAD_PLACES = 1024 };
+
+#define WORKLOAD_NULL ((struct workload){.bytes = NULL})
+
+void workload_init(struct workload *w, const struct workload_shape *shape, uint64_t seed,
+                   uint32_t loader_index, uint32_t clients);
+void workload_deinit(struct workload *w);
+
+/* The payload is borrowed from the workload, for as long as it lives. */
+void workload_request(const struct workload *w, const struct schedule_entry *entry,
+                      struct wire_request *ret);
+
+/* The client's index in the pool, or -1 if it is none of ours. */
+int64_t workload_client_index(const struct workload *w, uint64_t client);
