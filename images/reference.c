@@ -187,7 +187,10 @@ const char *reference_text(const struct reference *r, char text[REFERENCE_TEXT_S
 
 const char *reference_familiar_name(const struct reference *r, char text[REFERENCE_TEXT_SIZE]) {
     const char *path = r->path;
-    bool hub = text_equal(r->domain, default_domain);
+    char first[REFERENCE_NAME_MAX + 1];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(path, "/"), path);
+    /* docker.io/a.b/c must not become a.b/c, which is somewhere else. */
+    bool hub = text_equal(r->domain, default_domain) && !is_domain(first);
     if (hub && text_starts(path, official) && !strchr(path + strlen(official), '/'))
         path += strlen(official);
     snprintf(text, REFERENCE_TEXT_SIZE, "%s%s%s", hub ? "" : r->domain, hub ? "" : "/", path);

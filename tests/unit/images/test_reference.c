@@ -26,6 +26,8 @@ static void what_users_write_is_completed_and_shortened_again(void **state) {
         {"docker.io/redis", "docker.io/library/redis", "redis"},
         {"docker.io/library/redis:7", "docker.io/library/redis:7", "redis:7"},
         {"index.docker.io/redis", "docker.io/library/redis", "redis"},
+        {"docker.io/a.b/c", "docker.io/a.b/c", "docker.io/a.b/c"},
+        {"docker.io/localhost/c", "docker.io/localhost/c", "docker.io/localhost/c"},
         {"library/a/b", "docker.io/library/a/b", "library/a/b"},
         {"localhost/app", "localhost/app", "localhost/app"},
         {"localhost:5000/app:x", "localhost:5000/app:x", "localhost:5000/app:x"},
