@@ -250,7 +250,9 @@ static int wrong_type(const struct json *found, const char *path, const char *wa
 }
 
 static int missing(const char *path, struct error *err) {
-    return error_set(err, ERROR_NOT_FOUND, "'%s' is missing", path);
+    if (!*path)
+        return error_set(err, ERROR_INVALID, "the value is missing or null");
+    return error_set(err, ERROR_INVALID, "'%s' is missing", path);
 }
 
 /* What is there and not null. */

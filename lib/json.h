@@ -18,9 +18,8 @@
  *
  * Owns:    json_new_*, json_parse and json_copy give a value to be freed; json_set and json_append
  *          take it. Everything a getter returns is borrowed from the value it was taken from.
- * Errors:  ERROR_INVALID (the text or a type is wrong), ERROR_LIMIT, ERROR_NOT_FOUND (required).
- * Threads: a value belongs to one thread at a time.
- * Source:  RFC 8259.
+ * Errors:  ERROR_INVALID (the text or a type is wrong, or something required is missing),
+ * ERROR_LIMIT. Threads: a value belongs to one thread at a time. Source:  RFC 8259.
  */
 
 #include "lib/buffer.h"

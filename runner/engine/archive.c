@@ -1,5 +1,6 @@
 #include "runner/engine/archive.h"
 
+#include "lib/text.h"
 #include "runner/engine/call.h"
 
 static int archive_path(const struct engine *engine, const char *container, const char *inside,
@@ -11,6 +12,11 @@ static int archive_path(const struct engine *engine, const char *container, cons
     http_path_text(path, "/archive");
     http_path_query(path, "path", inside);
     return 0;
+}
+
+static int wrap(struct error *err, const char *doing, const char *path, const char *container) {
+    cleanup_free char *both = text_format("%s '%s' of container", doing, path);
+    return engine_wrap(err, both, container);
 }
 
 int engine_archive_get(struct engine *engine, const char *container, const char *path,
@@ -29,8 +35,7 @@ int engine_archive_get(struct engine *engine, const char *container, const char 
         return 2;
     r = engine_or_none(r, err);
     if (r < 0)
-        return error_wrap(err, "fetch '%s' from container '%.*s'", path, ENGINE_NAME_MAX,
-                          container);
+        return wrap(err, "fetch", path, container);
     return r;
 }
 
@@ -45,8 +50,7 @@ static int put(struct engine *engine, const char *container, const char *path,
     call->idle_ns = engine->call_timeout_ns;
     if (archive_path(engine, container, path, &request, err) < 0 ||
         engine_call(engine, call, task, &response, err) < 0)
-        return error_wrap(err, "put files into '%s' of container '%.*s'", path, ENGINE_NAME_MAX,
-                          container);
+        return wrap(err, "put files into", path, container);
     return 0;
 }
 

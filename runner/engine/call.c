@@ -80,6 +80,12 @@ void engine_harmless(const char *text, size_t text_size, char *out, size_t size)
     snprintf(out, size, "%s", buffer_string(&clean));
 }
 
+int engine_wrap(struct error *err, const char *doing, const char *name) {
+    char shown[ENGINE_NAME_MAX + 1];
+    engine_harmless(name, strlen(name), shown, sizeof shown);
+    return error_wrap(err, "%s '%s'", doing, shown);
+}
+
 struct json *engine_pairs_object(const struct engine_pair *pairs) {
     struct json *object = json_new_object();
     for (; pairs && pairs->name; pairs++)

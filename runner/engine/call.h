@@ -65,6 +65,9 @@ int engine_take_id(const struct json *answer, char *ret_id, size_t size, struct 
 /* Foreign text as one harmless line or more, cut at `size`. */
 void engine_harmless(const char *text, size_t text_size, char *out, size_t size);
 
+/* error_wrap with "DOING 'NAME'", the name made harmless: it may be what was wrong. */
+int engine_wrap(struct error *err, const char *doing, const char *name);
+
 /* 404 becomes outcome 1: for "there is none". */
 static inline int engine_or_none(int r, struct error *err) {
     if (r >= 0 || err->kind != ERROR_NOT_FOUND)

@@ -88,7 +88,7 @@ int engine_container_start(struct engine *engine, const char *container, const s
     int r = container_path(engine, container, "/start", &path, err);
     if (r == 0)
         r = change(engine, &call, task, err);
-    return r < 0 ? error_wrap(err, "start container '%.*s'", ENGINE_NAME_MAX, container) : r;
+    return r < 0 ? engine_wrap(err, "start container", container) : r;
 }
 
 int engine_container_stop(struct engine *engine, const char *container, int64_t grace_s,
@@ -106,7 +106,7 @@ int engine_container_stop(struct engine *engine, const char *container, int64_t 
     }
     if (r == 0)
         r = change(engine, &call, task, err);
-    return r < 0 ? error_wrap(err, "stop container '%.*s'", ENGINE_NAME_MAX, container) : r;
+    return r < 0 ? engine_wrap(err, "stop container", container) : r;
 }
 
 int engine_container_kill(struct engine *engine, const char *container, const char *signal,
@@ -121,7 +121,7 @@ int engine_container_kill(struct engine *engine, const char *container, const ch
         error_clear(err);
         return 1;
     }
-    return r < 0 ? error_wrap(err, "kill container '%.*s'", ENGINE_NAME_MAX, container) : 0;
+    return r < 0 ? engine_wrap(err, "kill container", container) : 0;
 }
 
 static int read_exit_code(const struct json *v, int64_t *ret, struct error *err) {
@@ -149,7 +149,7 @@ int engine_container_wait(struct engine *engine, const char *container, const st
         engine_call(engine, &call, task, &response, err) < 0 ||
         engine_answer(&response, &answer, err) < 0 ||
         read_exit_code(answer, ret_exit_code, err) < 0)
-        return error_wrap(err, "wait for container '%.*s'", ENGINE_NAME_MAX, container);
+        return engine_wrap(err, "wait for container", container);
     return 0;
 }
 
@@ -163,7 +163,7 @@ int engine_container_remove(struct engine *engine, const char *container, bool f
         http_path_query(&path, "v", "1");
     if (r == 0)
         r = engine_or_none(engine_call_simple(engine, "DELETE", &path, NULL, task, err), err);
-    return r < 0 ? error_wrap(err, "remove container '%.*s'", ENGINE_NAME_MAX, container) : r;
+    return r < 0 ? engine_wrap(err, "remove container", container) : r;
 }
 
 /* ---- inspect ---- */
@@ -230,7 +230,7 @@ int engine_container_inspect(struct engine *engine, const char *container, const
     if (r == 0)
         r = read_container(c.json, &c, err);
     if (r < 0)
-        return error_wrap(err, "inspect container '%.*s'", ENGINE_NAME_MAX, container);
+        return engine_wrap(err, "inspect container", container);
     if (r == 0) {
         *ret = c;
         c = ENGINE_CONTAINER_NULL;

@@ -30,7 +30,7 @@ int engine_exec_create(struct engine *engine, const char *container,
     http_path_text(&path, "/exec");
     if (engine_call_json(engine, "POST", &path, body, task, &answer, err) < 0 ||
         engine_take_id(answer, ret_id, ENGINE_ID_SIZE, err) < 0)
-        return error_wrap(err, "execute in container '%s'", container);
+        return engine_wrap(err, "execute in container", container);
     return 0;
 }
 
@@ -134,7 +134,7 @@ int engine_exec(struct engine *engine, const char *container, const struct engin
         return -1;
     if (engine_exec_start(engine, id, &output, &limited, err) < 0 ||
         wait_for_end(engine, id, &limited, &result.exit_code, err) < 0)
-        return error_wrap(err, "execute in container '%s'", container);
+        return engine_wrap(err, "execute in container", container);
     *ret = result;
     result = ENGINE_EXEC_RESULT_NULL;
     return 0;

@@ -64,6 +64,6 @@ int engine_container_logs(struct engine *engine, const char *container,
     if (r == 0)
         r = carry(engine, options, &path, &lines, task, err);
     if (r < 0)
-        return error_wrap(err, "logs of container '%.*s'", ENGINE_NAME_MAX, container);
+        return engine_wrap(err, "logs of container", container);
     return r;
 }

@@ -74,7 +74,7 @@ int engine_network_inspect(struct engine *engine, const char *network, const str
     if (r == 0)
         r = read_network(n.json, &n, err);
     if (r < 0)
-        return error_wrap(err, "inspect network '%.*s'", ENGINE_NAME_MAX, network);
+        return engine_wrap(err, "inspect network", network);
     if (r == 0) {
         *ret = n;
         n = ENGINE_NETWORK_NULL;
@@ -95,7 +95,7 @@ int engine_network_remove(struct engine *engine, const char *network, const stru
         r = engine_or_none(engine_call_simple(engine, "DELETE", &path, NULL, task, err), err);
     if (r < 0 && err->kind == ERROR_REFUSED && strstr(err->text, "active endpoints"))
         err->kind = ERROR_CONFLICT; /* the engine says 403 for it */
-    return r < 0 ? error_wrap(err, "remove network '%.*s'", ENGINE_NAME_MAX, network) : r;
+    return r < 0 ? engine_wrap(err, "remove network", network) : r;
 }
 
 int engine_network_connect(struct engine *engine, const char *container,
@@ -107,7 +107,7 @@ int engine_network_connect(struct engine *engine, const char *container,
     json_set(body, "EndpointConfig", engine_endpoint_json(endpoint));
     if (network_path(engine, endpoint->network, "/connect", &path, err) < 0 ||
         engine_call_simple(engine, "POST", &path, body, task, err) < 0)
-        return error_wrap(err, "connect to network '%.*s'", ENGINE_NAME_MAX, endpoint->network);
+        return engine_wrap(err, "connect to network", endpoint->network);
     return 0;
 }
 

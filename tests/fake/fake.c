@@ -94,19 +94,29 @@ static bool receive(struct fake *fake) {
     return true;
 }
 
+/* The connection we have, or a new one: a client may open a second while it keeps the first. */
+static bool wait_for_client(struct fake *fake) {
+    struct pollfd fds[3] = {{.fd = fake->stop_fd, .events = POLLIN},
+                            {.fd = fake->fd, .events = POLLIN},
+                            {.fd = fake->listen_fd, .events = POLLIN}};
+    while (poll(fds, 3, -1) < 0)
+        assert(errno == EINTR);
+    if (fds[0].revents)
+        return false;
+    if (fds[1].revents) {
+        receive(fake);
+        return true;
+    }
+    hang_up(fake);
+    fake->fd = accept4(fake->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    return true;
+}
+
 static bool expect(struct fake *fake) {
     const char *end;
-    /* An idle connection that the client closed counts as none. */
-    while (!(end = strstr(buffer_string(&fake->pending), "\r\n\r\n"))) {
-        if (fake->fd >= 0) {
-            if (!receive(fake) && fake->fd >= 0)
-                return fault(fake, "no request came, but", buffer_string(&fake->pending));
-            continue;
-        }
-        if (!wait_for(fake, fake->listen_fd, POLLIN))
-            return fault(fake, "nobody connected for", fake->step->text);
-        fake->fd = accept4(fake->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    }
+    while (!(end = strstr(buffer_string(&fake->pending), "\r\n\r\n")))
+        if (!wait_for_client(fake))
+            return fault(fake, "nobody came for", fake->step->text);
     const char *head = buffer_string(&fake->pending);
     if (!text_starts(head, fake->step->text)) {
         cleanup_free char *line = text_format("%.*s", (int)strcspn(head, "\r"), head);
@@ -192,12 +202,22 @@ static bool send_text(struct fake *fake) {
     return true;
 }
 
+static bool send_chunk(struct fake *fake) {
+    char head[32];
+    int n = snprintf(head, sizeof head, "%llx\r\n", (unsigned long long)fake->step->size);
+    send_bytes(fake, head, (size_t)n);
+    send_bytes(fake, fake->step->text, fake->step->size);
+    send_bytes(fake, "\r\n", 2);
+    return true;
+}
+
 static bool play(struct fake *fake) {
     switch (fake->step->kind) {
     case FAKE_STEP_EXPECT: return expect(fake);
     case FAKE_STEP_BODY: return read_body(fake);
     case FAKE_STEP_READ: read_bytes(fake, fake->step->size); return true;
     case FAKE_STEP_SEND: return send_text(fake);
+    case FAKE_STEP_CHUNK: return send_chunk(fake);
     case FAKE_STEP_REPEAT: return send_repeated(fake);
     case FAKE_STEP_STALL:
         while (receive(fake))

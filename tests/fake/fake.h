@@ -15,9 +15,8 @@
  *     ... connect to fake_socket(fake) ...
  *     assert_string_equal(fake_finish(fake), "");
  *
- * The first EXPECT, and each after a CLOSE or after the client hung up, accepts a connection. A
- * client that hangs up while we send ends that step, and is no fault: fake_sent says how far it
- * came.
+ * An EXPECT takes the next request, from the connection there is or from a new one. A client that
+ * hangs up while we send ends that step, and is no fault: fake_sent says how far it came.
  */
 
 #include <stddef.h>
@@ -30,6 +29,7 @@ struct fake_step {
         FAKE_STEP_BODY,
         FAKE_STEP_READ,
         FAKE_STEP_SEND,
+        FAKE_STEP_CHUNK,
         FAKE_STEP_REPEAT,
         FAKE_STEP_STALL,
         FAKE_STEP_CALL,
@@ -51,6 +51,9 @@ struct fake_step {
     { .kind = FAKE_STEP_READ, .size = (n) }
 #define FAKE_SEND(text_)                                                                           \
     { .kind = FAKE_STEP_SEND, .text = (text_), .size = sizeof(text_) - 1 }
+/* One chunk of a chunked answer. */
+#define FAKE_CHUNK(text_)                                                                          \
+    { .kind = FAKE_STEP_CHUNK, .text = (text_), .size = sizeof(text_) - 1 }
 /* A whole answer: FAKE_ANSWER("404 Not Found", "{}"). `json_` is a literal. */
 #define FAKE_ANSWER(status_, json_)                                                                \
     {.kind = FAKE_STEP_SEND,                                                                       \

@@ -135,7 +135,7 @@ static void getters_follow_paths_and_name_them(void **state) {
     assert_int_equal(err.kind, ERROR_INVALID);
     assert_int_equal(json_require_text(v, "State.No", &text, &err), -1);
     assert_string_equal(err.text, "'State.No' is missing");
-    assert_int_equal(err.kind, ERROR_NOT_FOUND);
+    assert_int_equal(err.kind, ERROR_INVALID);
     assert_int_equal(json_require_int(v, "State.Code", 8, 10, &number, &err), -1);
     assert_string_equal(err.text, "'State.Code' must be from 8 to 10, not 7");
     const struct json *object;
