@@ -69,10 +69,10 @@ void summary_duration(struct buffer *out, int width, uint64_t ns) {
         buffer_format(out, "%*.0f ns", width, value);
     else if (ns < NS_PER_MS)
         buffer_format(out, "%*.1f µs", width, value / (double)NS_PER_US);
-    else if (ns < 10 * NS_PER_SEC)
+    else if (ns < NS_PER_SEC)
         buffer_format(out, "%*.3f ms", width, value / (double)NS_PER_MS);
     else
-        buffer_format(out, "%*.2f s ", width, value / (double)NS_PER_SEC);
+        buffer_format(out, "%*.3f s%s", width, value / (double)NS_PER_SEC, width ? " " : "");
 }
 
 static void text_load(const struct summary *s, struct buffer *out) {

@@ -29,5 +29,5 @@ double summary_seconds(const struct summary *s);
 void summary_text(const struct summary *s, struct buffer *out);
 void summary_json(const struct summary *s, struct buffer *out);
 
-/* 812 ns, 91.3 µs, 4.210 ms, 12.50 s; the number is right-aligned to `width`. */
+/* 812 ns, 91.3 µs, 4.210 ms, 12.503 s; aligned for a column of numbers unless `width` is 0. */
 void summary_duration(struct buffer *out, int width, uint64_t ns);
