@@ -72,6 +72,11 @@ int read_build(const struct yaml_node *value, void *target, void *reading, struc
             return -1;
         service->build->context = text_dup(context);
     }
+    if (*service->build->context == '~') {
+        char *context = host_path(reading, service->build->context);
+        free(service->build->context);
+        service->build->context = context;
+    }
     if (is_remote(service->build->context))
         return yaml_error(value, err, "remote build context '%.128s' is not supported yet",
                           service->build->context);

@@ -258,3 +258,15 @@ int check_project(struct project *project, struct error *err) {
     keep_used_networks(project);
     return find_order(project, err);
 }
+
+int project_set_replicas(struct project *project, const char *service, int64_t replicas,
+                         struct error *err) {
+    struct project_service *s =
+        &project->services[project_service(project, service) - project->services];
+    int64_t before = s->replicas;
+    s->replicas = replicas;
+    if (check_single(s, err) == 0 && check_named_ports(s, err) == 0)
+        return 0;
+    s->replicas = before;
+    return -1;
+}

@@ -1,11 +1,11 @@
 #include "compose/load.h"
 
+#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,36 +36,12 @@ static const char *lookup(void *arg, const char *name) {
 
 /* ---- files ---- */
 
-/* A pipe or a device could be endless, or never answer. */
-static int open_regular(const char *path, int *ret, struct error *err) {
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return error_set_os(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO, errno, "read '%s'",
-                            path);
-    if (!S_ISREG(status.st_mode))
-        return error_set(err, ERROR_IO, "read '%s': not a regular file", path);
-    *ret = take_fd(&fd);
-    return 0;
-}
-
-static int read_whole(const char *path, struct buffer *out, struct error *err) {
-    cleanup_close int fd = -1;
-    if (open_regular(path, &fd, err) < 0)
-        return -1;
-    for (;;) {
-        char part[16 * 1024];
-        ssize_t n = read(fd, part, sizeof part);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_set_os(err, ERROR_IO, errno, "read '%s'", path);
-        if (n == 0)
-            return 0;
-        buffer_append(out, part, (size_t)n);
-        if (out->overflowed)
-            return error_set(err, ERROR_CONFIG, "%s: larger than we accept (1 MiB)", path);
-    }
+/* Whatever keeps us from reading a file that was named is a mistake of the configuration. */
+static int read_whole(const char *path, struct buffer *ret, struct error *err) {
+    if (file_read(path, YAML_SIZE_MAX, ret, err) == 0)
+        return 0;
+    err->kind = ERROR_CONFIG;
+    return -1;
 }
 
 static bool is_file(const char *path) {
@@ -110,7 +86,7 @@ static int find_usual(struct loading *l, struct error *err) {
             }
         return 0;
     }
-    error_set(err, ERROR_NOT_FOUND, "there is no compose.yaml here");
+    error_set(err, ERROR_CONFIG, "there is no compose.yaml here");
     return error_hint(err, "name it: seatrial -f FILE");
 }
 
@@ -130,13 +106,9 @@ static int find_files(struct loading *l, struct error *err) {
 
 static int read_files(struct loading *l, struct error *err) {
     l->texts = mem_new_array(struct buffer, texts_count(l->files));
-    for (; l->files[l->count]; l->count++) {
-        buffer_init(&l->texts[l->count], YAML_SIZE_MAX);
-        if (read_whole(l->files[l->count], &l->texts[l->count], err) < 0) {
-            l->count++;
+    for (; l->files[l->count]; l->count++)
+        if (read_whole(l->files[l->count], &l->texts[l->count], err) < 0)
             return -1;
-        }
-    }
     return 0;
 }
 
@@ -144,8 +116,7 @@ static int read_files(struct loading *l, struct error *err) {
 
 static int read_env_pairs(const char *path, const struct environment *env, struct env_pair **ret,
                           struct error *err) {
-    cleanup(buffer_deinit) struct buffer text;
-    buffer_init(&text, YAML_SIZE_MAX);
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
     if (read_whole(path, &text, err) < 0)
         return -1;
     return env_file_parse(path, buffer_string(&text), text.size, env, ret, err);
@@ -160,15 +131,12 @@ static int read_dot_env(struct loading *l, const char *folder, struct error *err
 
 static int apply_env_file(struct project_service *service, const struct project_env_file *file,
                           const struct environment *env, struct error *err) {
-    cleanup(buffer_deinit) struct buffer text;
-    buffer_init(&text, YAML_SIZE_MAX);
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
     if (file->optional && !is_file(file->path))
         return 0;
-    if (read_whole(file->path, &text, err) < 0) {
-        err->kind = ERROR_CONFIG;
+    if (read_whole(file->path, &text, err) < 0)
         return error_wrap(err, "%s:%u:%u: env_file of service '%s'", file->place.file,
                           file->place.line, file->place.column, service->name);
-    }
     return project_apply_env_file(service, file->path, buffer_string(&text), text.size, env, err);
 }
 

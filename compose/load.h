@@ -4,7 +4,7 @@
  * Compose files from the disk: the thin shell around compose/project.h. Reads the files, the `.env`
  * beside the first one, and all `env_file`s.
  *
- * Errors: ERROR_CONFIG (what a file says), ERROR_NOT_FOUND and ERROR_IO (a file cannot be read).
+ * Errors: ERROR_CONFIG, also when a file cannot be read.
  */
 
 #include "compose/project.h"

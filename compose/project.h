@@ -49,7 +49,7 @@ enum project_role {
 const char *project_role_name(enum project_role role);
 
 struct project_build {
-    char *context;    /* as written: see project_build_context */
+    char *context;    /* as written, but for "~": see project_build_context */
     char *dockerfile; /* relative to the context; NULL: Dockerfile */
     char *target;
     struct env_pair *args; /* value NULL: not set anywhere, the Dockerfile's default */
@@ -268,6 +268,10 @@ int project_parse(const struct project_source *sources, size_t count,
  */
 int project_apply_env_file(struct project_service *service, const char *file, const char *text,
                            size_t size, const struct environment *env, struct error *err);
+
+/* What another file says of deploy.replicas; checks what depends on it again. */
+int project_set_replicas(struct project *project, const char *service, int64_t replicas,
+                         struct error *err);
 
 /* NULL: no such service. */
 const struct project_service *project_service(const struct project *project, const char *name);

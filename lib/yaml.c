@@ -55,8 +55,10 @@ void yaml_tree_free(struct yaml_tree *tree) {
         free(tree->nodes[i]->keys);
         free(tree->nodes[i]);
     }
-    for (size_t i = 0; i < tree->text_count; i++)
+    for (size_t i = 0; i < tree->text_count; i++) {
+        explicit_bzero(tree->texts[i], strlen(tree->texts[i])); /* some files hold secrets */
         free(tree->texts[i]);
+    }
     free(tree->nodes);
     free(tree->texts);
     free(tree);

@@ -185,6 +185,7 @@ struct yaml_table {
     const struct yaml_field *fields;
     size_t count;
     bool extensions; /* keys that begin with x- are ignored unless the table has them */
+    bool nulls;      /* a value that is null says nothing; without, it is of the wrong type */
 };
 #define YAML_TABLE(what_, fields_)                                                                 \
     { .what = (what_), .fields = (fields_), .count = sizeof(fields_) / sizeof *(fields_) }

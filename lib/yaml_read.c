@@ -374,6 +374,9 @@ int yaml_read(const struct yaml_node *mapping, const struct yaml_table *table, v
             continue;
         if (!field)
             return unknown_key(key, table, err);
+        if (table->nulls && yaml_is_null(mapping->items[i]) &&
+            field->kind != YAML_FIELD_UNSUPPORTED)
+            continue;
         if (read_field(key, mapping->items[i], field, target, context, err) < 0)
             return -1;
     }

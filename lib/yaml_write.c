@@ -102,7 +102,8 @@ static bool looks_special(const char *text) {
         return false;
     /* "20s" and "10.0.0.1" are texts to everybody; "0x1f", "1e3", "12:30" and "2026-01-01" are not
      */
-    bool unit = isalpha((unsigned char)text[strlen(text) - 1]) && !isalpha((unsigned char)text[1]);
+    bool based = *text == '0' && isalpha((unsigned char)text[1]);
+    bool unit = isalpha((unsigned char)text[strlen(text) - 1]) && !based;
     return !(unit || dots >= 2) || strpbrk(text, "_:eE");
 }
 

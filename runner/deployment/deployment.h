@@ -5,6 +5,8 @@
  * registries are read, checked and kept although nothing uses them yet; providers other than
  * `local`, `fleets` and `sweep` are refused by name.
  *
+ * A value that is null says nothing. A variable that is not set and has no default is an error.
+ *
  * Parsing is pure; deployment_load reads the file, and checks what only the disk can tell.
  *
  * Shape:  texts that were not given are NULL.
@@ -93,7 +95,7 @@ int deployment_parse(const char *file, const char *folder, unsigned mode, const 
 
 /*
  * Reads `file`, checks that the custom script exists. `file` NULL: `deployment_local.yaml`, then
- * `deployment.yaml` in `folder`, else the defaults. ERROR_NOT_FOUND if a named file is missing.
+ * `deployment.yaml` in `folder`, else the defaults.
  */
 int deployment_load(const char *file, const char *folder, const struct environment *env,
                     struct deployment **ret, struct error *err);

@@ -8,7 +8,10 @@
 
 #include "compose/environment.h"
 #include "lib/buffer.h"
+#include "lib/cleanup.h"
 #include "lib/error.h"
+
+#include <stdbool.h>
 
 struct secret;
 
