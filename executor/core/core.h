@@ -184,17 +184,19 @@ struct core;
 
 /* Bytes that core_init wants, suitably aligned for anything, zeroed. */
 size_t core_size(const struct core_config *config);
-/* `height` and `digest`: the last block in the store; all zero for an empty one. */
-struct core *core_init(void *memory, const struct core_config *config, uint64_t height,
-                       const uint8_t digest[CORE_DIGEST_SIZE]);
+/* With an empty chain. */
+struct core *core_init(void *memory, const struct core_config *config);
 
-/* Before the first step, once per block in the store, in order: what clients have executed.
- * False when there are more clients than clients_max. */
+/* Before the first step, once per block in the store, in order from height 1. False when there are
+ * more clients than clients_max. */
 bool core_recover(struct core *core, uint64_t client, uint64_t number, uint64_t height,
                   const uint8_t digest[CORE_DIGEST_SIZE]);
 
 /* `update` need not be cleared. */
 void core_step(struct core *core, const struct core_event *event, struct core_update *update);
+
+/* After the last step: gives back the requests that it still holds references to. */
+void core_drop(struct core *core, void (*release)(const struct core_request *request));
 
 struct core_status {
     uint16_t primary;

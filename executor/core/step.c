@@ -25,8 +25,7 @@ size_t core_size(const struct core_config *config) {
            align(client_slots(config) * sizeof(struct client));
 }
 
-struct core *core_init(void *memory, const struct core_config *config, uint64_t height,
-                       const uint8_t digest[CORE_DIGEST_SIZE]) {
+struct core *core_init(void *memory, const struct core_config *config) {
     assert(config->n >= 1 && config->n <= CORE_REPLICAS_MAX && config->replica < config->n);
     assert(power_of_two(config->log_slots) && config->log_slots <= CORE_LOG_SLOTS_MAX);
     assert(power_of_two(config->pending_max));
@@ -44,20 +43,21 @@ struct core *core_init(void *memory, const struct core_config *config, uint64_t 
     at += align(config->pending_max * sizeof(struct core_request));
     core->clients = (struct client *)(void *)at;
 
-    core->low = height + 1;
-    core->head = core->stored = core->answered = height;
+    core->low = 1;
     core->held_by = CORE_NOBODY;
-    memcpy(core->digest, digest, CORE_DIGEST_SIZE);
-    memcpy(core->low_digest, digest, CORE_DIGEST_SIZE);
     return core;
 }
 
 bool core_recover(struct core *core, uint64_t client, uint64_t number, uint64_t height,
                   const uint8_t digest[CORE_DIGEST_SIZE]) {
-    assert(number > 0 && height <= core->stored);
+    assert(number > 0 && height == core->head + 1);
     struct client *entry = client_ensure(core, client);
     if (!entry)
         return false;
+    core->low = height + 1;
+    core->head = core->stored = core->answered = height;
+    memcpy(core->digest, digest, CORE_DIGEST_SIZE);
+    memcpy(core->low_digest, digest, CORE_DIGEST_SIZE);
     entry->number = number;
     entry->height = height;
     memcpy(entry->digest, digest, CORE_DIGEST_SIZE);
@@ -114,6 +114,13 @@ void core_step(struct core *core, const struct core_event *event, struct core_up
     dispatch(core, event, update);
     advance(core, update);
     advance_drain(core, update);
+}
+
+void core_drop(struct core *core, void (*release)(const struct core_request *request)) {
+    for (; is_primary(core) && core->low <= core->head; core->low++)
+        release(&slot_of(core, core->low)->request);
+    for (; pending_count(core) > 0; core->pending_first++)
+        release(&core->pending[core->pending_first & (core->config.pending_max - 1)]);
 }
 
 static bool is_healthy(const struct core *core, const struct core_status *status) {

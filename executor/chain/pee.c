@@ -1,0 +1,108 @@
+#include "executor/chain/pee.h"
+
+#include "executor/chain/lanes.h"
+#include "executor/chain/write_set.h"
+
+#include "lib/bytes.h"
+
+int pee_check(const struct pee_command *c, struct error *err) {
+    if (c->execution_ms > PEE_EXECUTION_MS_MAX)
+        return error_set(err, ERROR_LIMIT, "execution time of %u ms, at most %d", c->execution_ms,
+                         PEE_EXECUTION_MS_MAX);
+    if (c->key_count > PEE_KEYS_MAX)
+        return error_set(err, ERROR_LIMIT, "%u keys, at most %d", c->key_count, PEE_KEYS_MAX);
+    if (c->key_count == 0)
+        return 0;
+    if (c->key_size < PEE_KEY_SIZE_MIN || c->key_size > PEE_KEY_SIZE_MAX)
+        return error_set(err, ERROR_LIMIT, "keys of %u bytes, only %d to %d", c->key_size,
+                         PEE_KEY_SIZE_MIN, PEE_KEY_SIZE_MAX);
+    if (c->value_size > PEE_VALUE_SIZE_MAX)
+        return error_set(err, ERROR_LIMIT, "values of %u bytes, at most %d", c->value_size,
+                         PEE_VALUE_SIZE_MAX);
+    if (pee_write_set_size(c) > PEE_WRITE_SET_MAX)
+        return error_set(err, ERROR_LIMIT, "a write set of %zu bytes, at most %d",
+                         pee_write_set_size(c), PEE_WRITE_SET_MAX);
+    return 0;
+}
+
+size_t pee_write_set_size(const struct pee_command *c) {
+    return (size_t)c->key_count * (WRITE_SET_ENTRY_HEAD + (size_t)c->key_size + c->value_size);
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014): its output function is a bijection. */
+static uint64_t mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static uint64_t seed_of(const struct pee_command *c) {
+    uint64_t seed = mix(c->client + UINT64_C(0x9e3779b97f4a7c15));
+    seed = mix(seed ^ c->number);
+    seed = mix(seed + ((uint64_t)c->key_count << 32 | c->key_size));
+    return mix(seed + c->value_size);
+}
+
+/* Four words of xoshiro256++ (Blackman, Vigna 2018) for each of the streams. */
+struct streams {
+    lanes s0, s1, s2, s3;
+};
+
+static struct streams seed_streams(uint64_t seed) {
+    uint64_t words[4][LANES];
+    for (size_t word = 0; word < 4; word++)
+        for (size_t lane = 0; lane < LANES; lane++)
+            words[word][lane] = mix(seed += UINT64_C(0x9e3779b97f4a7c15));
+    struct streams s;
+    memcpy(&s.s0, words[0], sizeof s.s0);
+    memcpy(&s.s1, words[1], sizeof s.s1);
+    memcpy(&s.s2, words[2], sizeof s.s2);
+    memcpy(&s.s3, words[3], sizeof s.s3);
+    return s;
+}
+
+#define ROTATE(x, k) (((x) << (k)) | ((x) >> (64 - (k))))
+
+#define STREAMS_NEXT(s, out)                                                                       \
+    do {                                                                                           \
+        lanes sum_ = (s).s0 + (s).s3, shifted_ = (s).s1 << 17;                                     \
+        (out) = ROTATE(sum_, 23) + (s).s0;                                                         \
+        (s).s2 ^= (s).s0;                                                                          \
+        (s).s3 ^= (s).s1;                                                                          \
+        (s).s1 ^= (s).s2;                                                                          \
+        (s).s0 ^= (s).s3;                                                                          \
+        (s).s2 ^= shifted_;                                                                        \
+        (s).s3 = ROTATE((s).s3, 45);                                                               \
+    } while (0)
+
+/* One function with all loops, so that the streams stay in registers. */
+LANES_CLONES
+static void expand(const struct streams *from, uint64_t seed, const struct pee_command *c,
+                   uint8_t *out) {
+    struct streams s = *from;
+    lanes next;
+    for (uint32_t i = 0; i < c->key_count; i++) {
+        struct byte_writer w = byte_writer(out, WRITE_SET_ENTRY_HEAD + sizeof(uint64_t));
+        bytes_put_u32(&w, c->key_size);
+        bytes_put_u32(&w, c->value_size);
+        out += WRITE_SET_ENTRY_HEAD;
+        uint8_t *key = out;
+        /* Key and value are one run of bytes. */
+        size_t size = (size_t)c->key_size + c->value_size;
+        for (; size >= sizeof next; out += sizeof next, size -= sizeof next) {
+            STREAMS_NEXT(s, next);
+            memcpy(out, &next, sizeof next);
+        }
+        STREAMS_NEXT(s, next);
+        memcpy(out, &next, size);
+        out += size;
+        uint64_t distinct = mix(seed + i);
+        memcpy(key, &distinct, sizeof distinct);
+    }
+}
+
+void pee_expand(const struct pee_command *command, uint8_t *out) {
+    uint64_t seed = seed_of(command);
+    struct streams streams = seed_streams(seed);
+    expand(&streams, seed, command, out);
+}

@@ -1,0 +1,120 @@
+/* replica: the program. Modes, process limits, and how errors reach the user. */
+
+#include "executor/chain/pee.h"
+#include "executor/core/core.h"
+#include "executor/options.h"
+#include "executor/place.h"
+#include "executor/query.h"
+#include "executor/replica.h"
+
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/text.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define QUERY_NS (3 * NS_PER_SEC)
+static const char default_log[] = "/seatrial/log4cplus.properties";
+
+/* Core dumps can be had where the engine allows them; connections as many as the system gives. */
+static void raise_limits(void) {
+    static const int limits[] = {RLIMIT_CORE, RLIMIT_NOFILE};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit limit;
+        if (getrlimit(limits[i], &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            setrlimit(limits[i], &limit);
+        }
+    }
+    prctl(PR_SET_DUMPABLE, 1);
+}
+
+/* Before any thread starts, so that only the loop's signalfd gets them. */
+static void block_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void print_banner(const struct replica_options *o, const struct place *place) {
+    const struct transport_address *at = &place->addresses[place->replica];
+    const struct core_config config = CORE_CONFIG_DEFAULT;
+    log_info(
+        "replica",
+        "replica %s: run %s, replica %u of %u (f = %u), address %s:%u, listen %s, cluster %s, "
+        "store %s, data %s, memory-max %llu, handler pee, merkle 0, out %s, window %u requests "
+        "or %llu bytes, clients at most %u",
+        SEATRIAL_VERSION, place->cluster->run, place->replica, place->n, (place->n - 1) / 3,
+        at->host, at->port, o->listen ? o->listen : at->host, o->cluster,
+        o->store == REPLICA_MEMORY ? "memory" : "rocksdb",
+        o->store == REPLICA_MEMORY ? "-" : o->data,
+        o->store == REPLICA_MEMORY ? (unsigned long long)o->memory_max_bytes : 0, o->out,
+        config.log_slots, (unsigned long long)config.bytes_max, config.clients_max);
+}
+
+static int run(const struct replica_options *options, struct error *err) {
+    cleanup(place_deinit) struct place place = PLACE_NULL;
+    const char *log = options->log ? options->log : file_exists(default_log) ? default_log : NULL;
+    block_signals();
+    raise_limits();
+    if (log_open(log, LOG_LEVEL_INFO, err) < 0)
+        return -1;
+    int r = place_find(options, &place, err);
+    if (r == 0) {
+        print_banner(options, &place);
+        r = replica_run(options, &place, err);
+    }
+    if (r < 0)
+        log_error("replica", "%s%s%s", err->text, err->hint[0] ? "; " : "", err->hint);
+    log_close();
+    return r;
+}
+
+static void print_status(const struct wire_status *s) {
+    char digest[2 * WIRE_DIGEST_SIZE + 1];
+    text_hex(s->digest, sizeof s->digest, digest);
+    printf("{\"replica\": %u, \"primary\": %u, \"n\": %u, \"f\": %u, \"view\": %llu, \"height\": "
+           "%llu, \"digest\": \"%s\", \"peers_connected\": %u, \"healthy\": %s}\n",
+           s->replica, s->primary, s->n, s->f, (unsigned long long)s->view,
+           (unsigned long long)s->height, digest, s->peers_connected,
+           s->healthy ? "true" : "false");
+}
+
+static int query(const struct replica_options *options, struct error *err) {
+    cleanup(place_deinit) struct place place = PLACE_NULL;
+    struct wire_status status;
+    struct task forever = TASK_FOREVER;
+    struct task task = task_within(&forever, QUERY_NS);
+    if (place_find(options, &place, err) < 0 || query_status(&task, &place, &status, err) < 0)
+        return -1;
+    if (options->mode == REPLICA_STATUS)
+        print_status(&status);
+    else if (!status.healthy)
+        return error_set(err, ERROR_FAILED, "replica %u is not healthy: %s", status.replica,
+                         status.text);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    struct replica_options options = {.mode = REPLICA_RUN};
+    struct error err = ERROR_NULL;
+    int r = options_parse(argc, argv, &options, &err);
+    if (r == 0)
+        r = options.mode == REPLICA_RUN ? run(&options, &err) : query(&options, &err);
+    if (r == 0)
+        return 0;
+    /* A health check's outcome is one line, and only good or bad. */
+    fprintf(stderr, "replica: %s\n", err.text);
+    if (err.hint[0] && options.mode == REPLICA_RUN)
+        fprintf(stderr, "hint: %s\n", err.hint);
+    return err.kind == ERROR_USAGE       ? 2
+           : options.mode == REPLICA_RUN ? error_exit_status(err.kind)
+                                         : 1;
+}

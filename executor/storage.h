@@ -1,0 +1,61 @@
+#pragma once
+
+/*
+ * The storage thread: executes ordered requests one after the other, makes their blocks, and
+ * stores them; what is done comes back to the event loop. Neighbouring blocks are committed
+ * together, so that a store whose commit is dear pays it once per batch.
+ *
+ * Shape:   storage_push ... storage_kick (once per round) -> [thread] -> `done_fd` readable ->
+ *          storage_take.
+ * Owns:    the store and the chain from storage_start to storage_stop.
+ * Threads: all functions belong to the thread of the loop.
+ */
+
+#include "executor/chain/block.h"
+#include "executor/store/store.h"
+
+#include "lib/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORAGE_BATCH_MAX = 16, /* blocks in one commit: bounds the first's wait */
+    STORAGE_BATCH_BYTES_MAX = 8 * 1024 * 1024,
+};
+
+struct storage_job {
+    uint64_t height;
+    void *request; /* carried along */
+    struct pee_command command;
+    bool busy_wait;
+    bool skip_execution; /* its time has been spent before */
+    uint8_t request_digest[SHA256_SIZE];
+    uint8_t digest[SHA256_SIZE]; /* of the block, when it comes back */
+};
+
+struct storage;
+
+/* `jobs_max`: the most that are pushed and not yet taken back. Takes the store, and the chain that
+ * is in it, also when it fails. */
+int storage_start(struct store *store, struct chain *chain, uint32_t jobs_max, struct storage **ret,
+                  struct error *err);
+
+void storage_push(struct storage *s, const struct storage_job *job);
+/* Lets the thread see what was pushed. */
+void storage_kick(struct storage *s);
+
+int storage_done_fd(const struct storage *s);
+/* Blocks that are stored, in order. Returns how many (0: none for now). */
+size_t storage_take(struct storage *s, struct storage_job *out, size_t max);
+/* Storing has failed for good: jobs from then on do not come back. */
+bool storage_failed(struct storage *s, struct error *ret);
+
+/* Ends the thread. Jobs that it has not begun come back by storage_take too. */
+void storage_stop(struct storage *s);
+/* After storage_stop. Gives the store. */
+struct store *storage_free(struct storage *s);
+
+/* Spends the time of an execution; also what pre-execution calls. */
+void storage_execute(uint32_t execution_ms, bool busy_wait);

@@ -1,0 +1,27 @@
+#pragma once
+
+/*
+ * What a kind of store implements. How to add one: fill a struct store_backend in a file of its
+ * own (a third-party library gets its one door there), and give it a store_open_*.
+ */
+
+#include "executor/store/store.h"
+
+struct store {
+    const struct store_backend *backend;
+    uint64_t height;
+};
+
+struct store_backend {
+    const char *name;
+    void (*free)(struct store *store);
+    int (*reserve)(struct store *store, size_t size, uint8_t **ret, struct error *err);
+    int (*put)(struct store *store, const struct store_block *block, struct error *err);
+    int (*commit)(struct store *store, struct error *err);
+    int (*read_header)(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
+    int (*read_body)(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
+    int (*get)(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+               struct error *err);
+    int (*each_header)(struct store *store, store_visit_header *visit, void *context,
+                       struct error *err);
+};

@@ -1,0 +1,57 @@
+#include "executor/store/backend.h"
+
+#include <assert.h>
+
+void store_free(struct store *store) {
+    if (store)
+        store->backend->free(store);
+}
+
+const char *store_name(const struct store *store) {
+    return store->backend->name;
+}
+
+uint64_t store_height(const struct store *store) {
+    return store->height;
+}
+
+int store_reserve(struct store *store, size_t size, uint8_t **ret, struct error *err) {
+    assert(size <= STORE_BODY_MAX);
+    return store->backend->reserve(store, size, ret, err);
+}
+
+int store_put(struct store *store, const struct store_block *block, struct error *err) {
+    assert(block->height == store->height + 1 && block->header_size <= STORE_HEADER_MAX);
+    if (store->backend->put(store, block, err) < 0)
+        return error_wrap(err, "store block %llu", (unsigned long long)block->height);
+    store->height = block->height;
+    return 0;
+}
+
+int store_commit(struct store *store, struct error *err) {
+    if (store->backend->commit(store, err) < 0)
+        return error_wrap(err, "store blocks up to %llu", (unsigned long long)store->height);
+    return 0;
+}
+
+int store_read_header(struct store *store, uint64_t height, struct buffer *ret, struct error *err) {
+    if (store->backend->read_header(store, height, ret, err) < 0)
+        return error_wrap(err, "read the header of block %llu", (unsigned long long)height);
+    return 0;
+}
+
+int store_read_body(struct store *store, uint64_t height, struct buffer *ret, struct error *err) {
+    if (store->backend->read_body(store, height, ret, err) < 0)
+        return error_wrap(err, "read the body of block %llu", (unsigned long long)height);
+    return 0;
+}
+
+int store_get(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+              struct error *err) {
+    return store->backend->get(store, key, key_size, ret, err);
+}
+
+int store_each_header(struct store *store, store_visit_header *visit, void *context,
+                      struct error *err) {
+    return store->backend->each_header(store, visit, context, err);
+}

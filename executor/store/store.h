@@ -1,0 +1,86 @@
+#pragma once
+
+/*
+ * Where blocks are kept. A block is a header of fixed meaning to others, a body (what its execution
+ * wrote), and an index of the keys and values in it, so that the latest value of a key is found.
+ * Blocks are appended in order of their heights, from 1; a commit makes all blocks put since the
+ * last one durable together, each whole or not at all.
+ *
+ * Durability: rocksdb survives the process at any instant (its log is written, not synced), not
+ * the power. memory survives nothing; it really stores every byte, up to a stated maximum.
+ *
+ * Threads: one thread at a time.
+ * Errors:  ERROR_LIMIT (the memory store is full), ERROR_IO, ERROR_CONFLICT (the folder is in use,
+ *          or belongs to another cluster or replica), ERROR_NOT_FOUND, ERROR_INVALID (damaged).
+ */
+
+#include "lib/buffer.h"
+#include "lib/cleanup.h"
+#include "lib/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_BODY_MAX = 64 * 1024 * 1024,
+    STORE_HEADER_MAX = 1024,
+    STORE_KEY_MAX = 4096,
+};
+
+/* Where a key and its value lie in the body. */
+struct store_entry {
+    uint32_t key_offset;
+    uint32_t key_size;
+    uint32_t value_offset;
+    uint32_t value_size;
+};
+
+struct store_block {
+    uint64_t height; /* the one before plus 1 */
+    const uint8_t *header;
+    size_t header_size;
+    const uint8_t *body; /* of store_reserve; may be NULL when there are no bytes */
+    size_t body_size;
+    const struct store_entry *entries; /* later ones win */
+    size_t entry_count;
+};
+
+struct store;
+
+/* Whose data it is. The same folder is opened again only by the same. */
+struct store_identity {
+    const char *run;
+    uint16_t replica;
+    uint16_t n;
+};
+
+/* Creates the folder below an existing, writable one. */
+int store_open_rocksdb(const char *folder, const struct store_identity *identity,
+                       struct store **ret, struct error *err);
+/* `bytes_max`: everything together, index included. */
+int store_open_memory(uint64_t bytes_max, struct store **ret, struct error *err);
+void store_free(struct store *store);
+DEFINE_CLEANUP_FREE(store);
+
+/* "rocksdb", "memory" */
+const char *store_name(const struct store *store);
+/* Of the last block that was put; 0: empty. */
+uint64_t store_height(const struct store *store);
+
+/* Room for the body of the next block, to be filled in place and then put. Any alignment. */
+int store_reserve(struct store *store, size_t size, uint8_t **ret, struct error *err);
+int store_put(struct store *store, const struct store_block *block, struct error *err);
+int store_commit(struct store *store, struct error *err);
+
+/* What was committed. Append to `ret`. */
+int store_read_header(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
+int store_read_body(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
+/* The latest value of a key; ERROR_NOT_FOUND. */
+int store_get(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+              struct error *err);
+
+/* All headers from height 1 on, in order; bodies are not read. Ends with the visitor's error. */
+typedef int store_visit_header(void *context, uint64_t height, const uint8_t *header, size_t size,
+                               struct error *err);
+int store_each_header(struct store *store, store_visit_header *visit, void *context,
+                      struct error *err);

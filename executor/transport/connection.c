@@ -1,0 +1,246 @@
+#include "executor/transport/connection.h"
+
+#include "executor/transport/limits.h"
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    RECEIVE_ROOM = 256 * 1024, /* stays in the second-level cache */
+    TAIL_SIZE = 16 * 1024,
+    WRITE_SEGMENTS = 64,
+};
+
+struct blob *frame_take(const struct frame *frame) {
+    if (frame->blob)
+        return blob_ref(frame->blob);
+    struct blob *blob = blob_new(frame->size);
+    memcpy(blob->data, frame->body, frame->size);
+    return blob;
+}
+
+void receive_room_init(struct receive_room *room) {
+    *room = (struct receive_room){.data = mem_alloc(RECEIVE_ROOM), .size = RECEIVE_ROOM};
+}
+
+void receive_room_deinit(struct receive_room *room) {
+    free(room->data);
+    *room = (struct receive_room){.data = NULL};
+}
+
+void connection_init(struct connection *c, int fd) {
+    *c = (struct connection){
+        .watch.fd = fd, .body_max = WIRE_BODY_MAX, .frame_since = INSTANT_NEVER};
+}
+
+static void drop_partial(struct connection *c, struct receive_room *room) {
+    if (c->partial)
+        room->partial_bytes -= c->partial->size;
+    blob_unref(take_ptr(c->partial));
+}
+
+void connection_deinit(struct connection *c, struct receive_room *room) {
+    drop_partial(c, room);
+    for (size_t i = 0; i < c->segment_count; i++)
+        blob_unref(c->segments[(c->segment_first + i) & (c->segment_capacity - 1)].blob);
+    free(c->segments);
+    blob_unref(c->tail);
+    if (c->watch.fd >= 0)
+        close(c->watch.fd);
+    *c = (struct connection){.watch.fd = -1};
+}
+
+/* ---- receiving ---- */
+
+static int begin_partial(struct connection *c, struct receive_room *room,
+                         const struct wire_header *header, const uint8_t *data, size_t have,
+                         struct error *err) {
+    if (room->partial_bytes + header->body_size > TRANSPORT_PARTIAL_BYTES_MAX)
+        return error_set(err, ERROR_LIMIT, "too many frames are begun and not completed");
+    room->partial_bytes += header->body_size;
+    c->partial = blob_new(header->body_size);
+    c->partial_type = header->type;
+    c->partial_have = have;
+    c->frame_since = clock_instant();
+    memcpy(c->partial->data, data, have);
+    return 0;
+}
+
+static int end_partial(struct connection *c, struct receive_room *room,
+                       connection_on_frame *on_frame, struct error *err) {
+    struct blob *blob = c->partial;
+    struct frame frame = {
+        .type = c->partial_type, .body = blob->data, .size = blob->size, .blob = blob};
+    room->partial_bytes -= blob->size;
+    c->partial = NULL;
+    int r = on_frame(c, &frame, err);
+    blob_unref(blob);
+    return r;
+}
+
+/* Hands out the complete frames in `data`; what is left over is kept in the connection. */
+static int cut_frames(struct connection *c, struct receive_room *room, const uint8_t *data,
+                      size_t size, connection_on_frame *on_frame, struct error *err) {
+    while (size >= WIRE_HEADER_SIZE) {
+        struct wire_header header;
+        if (wire_header_decode(data, &header, err) < 0)
+            return -1;
+        if (header.body_size > c->body_max)
+            return error_set(err, ERROR_LIMIT, "a frame of %u bytes, at most %zu are accepted now",
+                             header.body_size, c->body_max);
+        data += WIRE_HEADER_SIZE;
+        size -= WIRE_HEADER_SIZE;
+        if (size < header.body_size)
+            return begin_partial(c, room, &header, data, size, err);
+        struct frame frame = {.type = header.type, .body = data, .size = header.body_size};
+        if (on_frame(c, &frame, err) < 0)
+            return -1;
+        data += header.body_size;
+        size -= header.body_size;
+    }
+    memcpy(c->head, data, size);
+    c->head_have = size;
+    c->frame_since = size ? clock_instant() : INSTANT_NEVER;
+    return 0;
+}
+
+static ssize_t read_into(struct connection *c, struct receive_room *room) {
+    if (c->partial) {
+        struct iovec parts[2] = {
+            {c->partial->data + c->partial_have, c->partial->size - c->partial_have},
+            {room->data, room->size},
+        };
+        return readv(c->watch.fd, parts, 2);
+    }
+    memcpy(room->data, c->head, c->head_have);
+    return read(c->watch.fd, room->data + c->head_have, room->size - c->head_have);
+}
+
+static int take_bytes(struct connection *c, struct receive_room *room, size_t got,
+                      connection_on_frame *on_frame, struct error *err) {
+    if (!c->partial) {
+        size_t size = c->head_have + got;
+        c->head_have = 0;
+        return cut_frames(c, room, room->data, size, on_frame, err);
+    }
+    size_t missing = c->partial->size - c->partial_have;
+    if (got < missing) {
+        c->partial_have += got;
+        return 0;
+    }
+    if (end_partial(c, room, on_frame, err) < 0)
+        return -1;
+    return cut_frames(c, room, room->data, got - missing, on_frame, err);
+}
+
+int connection_receive(struct connection *c, struct receive_room *room,
+                       connection_on_frame *on_frame, struct error *err) {
+    ssize_t got = read_into(c, room);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (got < 0)
+        return error_set_os(err, ERROR_UNREACHABLE, errno, "the connection broke");
+    if (got == 0)
+        return error_set(err, ERROR_UNREACHABLE, "%s",
+                         c->partial || c->head_have ? "closed in the middle of a frame"
+                                                    : "closed by the other side");
+    return take_bytes(c, room, (size_t)got, on_frame, err);
+}
+
+/* ---- sending ---- */
+
+static struct segment *segment_at(const struct connection *c, size_t i) {
+    return &c->segments[(c->segment_first + i) & (c->segment_capacity - 1)];
+}
+
+static void grow_segments(struct connection *c) {
+    size_t capacity = c->segment_capacity ? 2 * c->segment_capacity : 16;
+    struct segment *segments = mem_new_array(struct segment, capacity);
+    for (size_t i = 0; i < c->segment_count; i++)
+        segments[i] = *segment_at(c, i);
+    free(c->segments);
+    c->segments = segments;
+    c->segment_first = 0;
+    c->segment_capacity = capacity;
+}
+
+/* Takes a reference. */
+static void add_segment(struct connection *c, struct blob *blob, size_t offset, size_t size) {
+    if (c->segment_count == c->segment_capacity)
+        grow_segments(c);
+    *segment_at(c, c->segment_count++) =
+        (struct segment){.blob = blob, .offset = (uint32_t)offset, .size = (uint32_t)size};
+    c->queued_bytes += size;
+}
+
+static void add_head(struct connection *c, const void *head, size_t size) {
+    assert(size <= TAIL_SIZE);
+    if (!c->tail || TAIL_SIZE - c->tail_used < size) {
+        blob_unref(c->tail);
+        c->tail = blob_new(TAIL_SIZE);
+        c->tail_used = 0;
+    }
+    memcpy(c->tail->data + c->tail_used, head, size);
+    struct segment *last = c->segment_count ? segment_at(c, c->segment_count - 1) : NULL;
+    if (last && last->blob == c->tail && last->offset + last->size == c->tail_used) {
+        last->size += (uint32_t)size;
+        c->queued_bytes += size;
+    } else {
+        add_segment(c, blob_ref(c->tail), c->tail_used, size);
+    }
+    c->tail_used += size;
+}
+
+void connection_queue(struct connection *c, const void *head, size_t head_size, struct blob *blob,
+                      size_t offset) {
+    add_head(c, head, head_size);
+    if (blob && offset < blob->size)
+        add_segment(c, blob_ref(blob), offset, blob->size - offset);
+}
+
+static void consume(struct connection *c, size_t size) {
+    c->queued_bytes -= size;
+    while (size > 0) {
+        struct segment *first = segment_at(c, 0);
+        if (size < first->size) {
+            first->offset += (uint32_t)size;
+            first->size -= (uint32_t)size;
+            return;
+        }
+        size -= first->size;
+        blob_unref(first->blob);
+        c->segment_first = (c->segment_first + 1) & (c->segment_capacity - 1);
+        c->segment_count--;
+    }
+    /* Nobody else reads the tail: begin it again while it is warm. */
+    if (c->segment_count == 0 && c->tail && c->tail->references == 1)
+        c->tail_used = 0;
+}
+
+int connection_flush(struct connection *c, struct error *err) {
+    while (c->segment_count > 0) {
+        struct iovec parts[WRITE_SEGMENTS];
+        size_t count = 0;
+        for (; count < c->segment_count && count < WRITE_SEGMENTS; count++) {
+            const struct segment *s = segment_at(c, count);
+            parts[count] = (struct iovec){s->blob->data + s->offset, s->size};
+        }
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+        ssize_t sent = sendmsg(c->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN)
+            return 1;
+        if (sent < 0)
+            return error_set_os(err, ERROR_UNREACHABLE, errno, "the connection broke");
+        consume(c, (size_t)sent);
+    }
+    return 0;
+}

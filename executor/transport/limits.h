@@ -1,0 +1,27 @@
+#pragma once
+
+/* What strangers, clients and peers can make a replica hold. */
+
+enum {
+    /* Connections at a time, peers included. Many clients share one. */
+    TRANSPORT_CONNECTIONS_MAX = 4096,
+    /* Frames begun and not yet complete, of all connections together: a slow sender of large
+     * frames costs no more than this. */
+    TRANSPORT_PARTIAL_BYTES_MAX = 256 * 1024 * 1024,
+    /* Body of the one frame that a stranger may send: HELLO. */
+    TRANSPORT_HELLO_BODY_MAX = 256,
+    /* Answers that a client does not fetch; then it is disconnected. */
+    TRANSPORT_CLIENT_QUEUE_MAX = 16 * 1024 * 1024,
+    /* What waits for a peer; the core's window is smaller. */
+    TRANSPORT_PEER_QUEUE_MAX = 512 * 1024 * 1024,
+    /* HELLO must be complete this long after the connection. */
+    TRANSPORT_HELLO_MS = 5000,
+    /* A frame that has begun must be complete by then. */
+    TRANSPORT_FRAME_MS = 30000,
+    /* Between attempts to reach a peer, doubled up to the maximum, with jitter. */
+    TRANSPORT_RETRY_MS_MIN = 50,
+    TRANSPORT_RETRY_MS_MAX = 2000,
+    /* A connection whose other side does not acknowledge anything (power cut) is given up. */
+    TRANSPORT_DEAD_MS = 10000,
+    TRANSPORT_BACKLOG = 1024,
+};
