@@ -351,7 +351,7 @@ static int set_curl_error(const struct call *call, CURLcode code) {
     struct error *err = call->err;
     const char *text = call->curl_text[0] ? call->curl_text : curl_easy_strerror(code);
     cleanup(buffer_deinit) struct buffer reason;
-    buffer_init(&reason, 4 * CURL_ERROR_SIZE);
+    buffer_init(&reason, 4 * sizeof call->curl_text);
     text_harmless(&reason, text, strlen(text));
     text = buffer_string(&reason);
     switch (code) {

@@ -26,7 +26,11 @@ static json_t *own(struct json *v) {
 
 /* Only for reading: jansson's getters do not change what they look at. */
 static json_t *peek(const struct json *v) {
-    return (json_t *)(uintptr_t)v;
+    const union {
+        const struct json *ours;
+        json_t *theirs;
+    } pointer = {.ours = v};
+    return pointer.theirs;
 }
 
 /* jansson's constructors return NULL only when memory is out, which is the end (memory.h). */
@@ -90,7 +94,7 @@ int json_parse(const char *text, size_t size, size_t size_max, struct json **ret
         json_loadb(text ? text : "", size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
     if (!v) {
         cleanup(buffer_deinit) struct buffer reason;
-        buffer_init(&reason, 4 * JSON_ERROR_TEXT_LENGTH);
+        buffer_init(&reason, 4 * sizeof fault.text);
         text_harmless(&reason, fault.text, strlen(fault.text));
         return error_set(err, ERROR_INVALID, "not valid JSON at line %d, column %d: %s", fault.line,
                          fault.column, buffer_string(&reason));

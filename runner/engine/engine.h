@@ -36,7 +36,7 @@
 
 #define ENGINE_HOST_DEFAULT "unix:///var/run/docker.sock"
 #define ENGINE_CALL_TIMEOUT_NS_DEFAULT (60 * NS_PER_SEC)
-#define ENGINE_BUILD_IDLE_NS_DEFAULT (30 * 60 * NS_PER_SEC)
+#define ENGINE_BUILD_IDLE_NS_DEFAULT (1800 * NS_PER_SEC)
 
 enum {
     ENGINE_API_MINOR_MIN = 41,            /* Docker 20.10 */
