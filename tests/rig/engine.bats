@@ -12,6 +12,7 @@ setup() {
 }
 
 teardown() {
+  [ -z "${child:-}" ] || kill -TERM "$child" 2>/dev/null || true # a test that has failed half way
   script/engine stop --root "$root"
 }
 
@@ -81,9 +82,10 @@ start_sleeper() {
 
 @test "SIGTERM reaches the command first; the engine ends after it" {
   script/engine run --root "$root" -- bash -c "trap 'touch $BATS_TEST_TMPDIR/got; exit 9' TERM; touch $BATS_TEST_TMPDIR/ready; while :; do sleep 0.05; done" 3>&- &
+  child=$!
   eventually test -e "$BATS_TEST_TMPDIR/ready"
-  kill -TERM $!
-  wait $! && status=0 || status=$?
+  kill -TERM "$child"
+  wait "$child" && status=0 || status=$?
   [ "$status" = 9 ]
   [ -e "$BATS_TEST_TMPDIR/got" ]
   nothing_is_left
@@ -91,19 +93,22 @@ start_sleeper() {
 
 @test "when the script itself is killed, command and engine end too" {
   script/engine run --root "$root" -- sleep 3600.05 3>&- &
+  child=$!
   eventually a_process '^sleep 3600.05$'
-  kill -KILL $!
+  kill -KILL "$child"
   eventually no_process "$engine_processes$name"
   eventually no_process '^sleep 3600.05$'
 }
 
 @test "two commands on one engine folder: the second is refused" {
-  run_engine bash -c "touch $BATS_TEST_TMPDIR/ready; while [ ! -e $BATS_TEST_TMPDIR/go ]; do sleep 0.05; done" &
+  script/engine run --root "$root" -- bash -c "touch $BATS_TEST_TMPDIR/ready
+    while [ ! -e $BATS_TEST_TMPDIR/go ]; do sleep 0.05; done" 3>&- &
+  child=$!
   eventually test -e "$BATS_TEST_TMPDIR/ready"
   run -1 run_engine true
   [[ $output == *"another script/engine works on"* ]]
   touch "$BATS_TEST_TMPDIR/go"
-  wait $!
+  wait "$child"
 }
 
 @test "an engine that does not come up is reported with the end of its log" {
