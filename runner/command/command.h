@@ -1,0 +1,92 @@
+#pragma once
+
+/*
+ * The commands of `seatrial`: one file per command, one table of commands (table.c). Help, the
+ * manual in docs/ and the completion come from the table and from each command's options.
+ *
+ * A command parses its own arguments, does its work through the rooms below, reports errors by
+ * `command_fail`, and returns the exit status.
+ */
+
+#include "compose/load.h"
+#include "compose/project.h"
+#include "runner/deployment/deployment.h"
+#include "runner/engine/container.h"
+#include "runner/engine/engine.h"
+#include "runner/plan/plan.h"
+#include "runner/run/trial.h"
+
+#include <argp.h>
+#include <stdbool.h>
+
+enum { COMMAND_FILES_MAX = PROJECT_FILES_MAX };
+
+/* What the options before the command's name say. */
+struct command_context {
+    const char *files[COMMAND_FILES_MAX + 1]; /* -f, NULL-terminated; none: Compose's defaults */
+    size_t file_count;
+    const char *deployment; /* -d; NULL: the defaults */
+    const char *project;    /* -p; NULL: as Compose finds it */
+    enum progress_mode progress_mode;
+    enum ansi_mode ansi;
+    uint64_t engine_timeout_ns; /* 0: the engine client's default */
+    struct progress *progress;
+    char owner[256]; /* user@host: what we create carries it */
+};
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(struct command_context *context, int argc,
+               char **argv); /* NULL: not supported yet */
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+int command_run(struct command_context *context, int argc, char **argv);
+int command_plan(struct command_context *context, int argc, char **argv);
+int command_ps(struct command_context *context, int argc, char **argv);
+int command_logs(struct command_context *context, int argc, char **argv);
+int command_load(struct command_context *context, int argc, char **argv);
+int command_collect(struct command_context *context, int argc, char **argv);
+int command_down(struct command_context *context, int argc, char **argv);
+int command_config(struct command_context *context, int argc, char **argv);
+
+/* ---- what commands share (shared.c) ---- */
+
+/* Reports the error; returns its exit status. */
+int command_fail(const struct command_context *context, const struct error *err);
+
+/* argp for a command whose arguments were already separated from the global ones: wrong usage
+ * exits with 2, --help with 0. `argv[0]` is the command's name. */
+void command_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input);
+
+struct command_files {
+    struct project *project;
+    struct deployment *deployment;
+};
+#define COMMAND_FILES_NULL ((struct command_files){.project = NULL})
+/* Reads and checks both files. */
+int command_read_files(const struct command_context *context, struct command_files *ret,
+                       struct error *err);
+void command_files_deinit(struct command_files *files);
+
+struct engine_options command_engine_options(const struct command_context *context);
+struct task command_task(void);
+
+/* The containers of the project on the engine that are ours. */
+int command_list(const struct command_context *context, struct engine *engine,
+                 const struct project *project, struct engine_container_list *ret,
+                 struct error *err);
+
+/* The run that they belong to; ERROR_NOT_FOUND when there are none. */
+int command_current_run(const struct engine_container_list *list, const struct project *project,
+                        char ret_run[RUN_ID_SIZE], struct error *err);
+
+struct trial_settings command_trial_settings(const struct command_context *context,
+                                             const struct command_files *files);
+
+/* Runs a plan over the files. Returns the exit status; errors are reported. */
+int command_carry_out(const struct command_context *context, const struct command_files *files,
+                      const struct plan_options *options, const struct trial_settings *settings);

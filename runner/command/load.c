@@ -1,0 +1,81 @@
+/* `seatrial load`: the loader by hand, attached, against replicas that run already. */
+
+#include "lib/buffer.h"
+#include "lib/cleanup.h"
+#include "runner/command/command.h"
+
+#include <string.h>
+
+enum { LOADER_ARGS_MAX = 64 << 10 };
+
+/* One line that the loader splits as a shell would: words with other characters are quoted. */
+static void quote(struct buffer *line, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_=./:,+@%";
+    if (line->size)
+        buffer_text(line, " ");
+    if (*word && word[strspn(word, plain)] == '\0') {
+        buffer_text(line, word);
+        return;
+    }
+    buffer_text(line, "'");
+    for (; *word; word++)
+        if (*word == '\'')
+            buffer_text(line, "'\\''");
+        else
+            buffer_append(line, word, 1);
+    buffer_text(line, "'");
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    struct buffer *line = state->input;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    quote(line, arg);
+    return 0;
+}
+
+static int find_run(const struct command_context *context, const struct command_files *files,
+                    char ret_run[RUN_ID_SIZE], struct error *err) {
+    struct task task = command_task();
+    struct engine_options options = command_engine_options(context);
+    cleanup(engine_closep) struct engine *engine = NULL;
+    cleanup(engine_container_list_deinit) struct engine_container_list list =
+        ENGINE_CONTAINER_LIST_NULL;
+    if (engine_open(&options, &task, &engine, err) < 0 ||
+        command_list(context, engine, files->project, &list, err) < 0)
+        return -1;
+    return command_current_run(&list, files->project, ret_run, err);
+}
+
+int command_load(struct command_context *context, int argc, char **argv) {
+    static const struct argp argp = {
+        NULL,
+        parse_option,
+        "[-- LOADER ARGS]",
+        "Starts the loader's container against the running replicas, shows what it writes, and "
+        "keeps its results in the run's folder. LOADER ARGS replace general.loader_cli.",
+        NULL,
+        NULL,
+        NULL};
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer line;
+    buffer_init(&line, LOADER_ARGS_MAX);
+    command_parse(&argp, "load", argc, argv, &line);
+
+    char run[RUN_ID_SIZE];
+    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    if (buffer_check(&line, "the loader's arguments", &err) < 0 ||
+        command_read_files(context, &files, &err) < 0 || find_run(context, &files, run, &err) < 0)
+        return command_fail(context, &err);
+
+    struct error ignored = ERROR_NULL;
+    cleanup(results_deinit) struct results earlier = RESULTS_NULL;
+    results_find(files.deployment->local.perf_test_root, run, &earlier, &ignored);
+    struct trial_settings settings = command_trial_settings(context, &files);
+    settings.attach = true;
+    settings.results_root = earlier.folder; /* else beside the other runs */
+    struct plan_options options = {
+        .mode = PLAN_LOAD, .run = run, .loader_args = line.size ? line.data : NULL};
+    return command_carry_out(context, &files, &options, &settings);
+}

@@ -1,0 +1,157 @@
+/* The program: options that all commands share, then the command. */
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/command/command.h"
+#include "runner/run/interrupt.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_PROGRESS = 256, OPTION_ANSI, OPTION_ENGINE_TIMEOUT, HELP_MAX = 16 << 10 };
+
+static const struct argp_option options[] = {
+    {"file", 'f', "FILE", 0, "Compose file (compose.yaml); several are merged", 0},
+    {"deployment", 'd', "FILE", 0,
+     "deployment file (deployment_local.yaml, then deployment.yaml, beside the Compose file)", 0},
+    {"project-name", 'p', "NAME", 0, "project name (COMPOSE_PROJECT_NAME, the file, the folder)",
+     0},
+    {"progress", OPTION_PROGRESS, "MODE", 0, "auto, tty, plain, json or quiet", 0},
+    {"ansi", OPTION_ANSI, "MODE", 0, "colours: auto, always or never", 0},
+    {"engine-timeout", OPTION_ENGINE_TIMEOUT, "DURATION", 0,
+     "how long an engine may take for one answer (60s)", 0},
+    {0},
+};
+
+struct main_arguments {
+    struct command_context *context;
+    int command; /* its place in argv; 0: none */
+};
+
+static size_t choose(struct argp_state *state, const char *option, const char *word,
+                     const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(word, names[i]))
+            return i;
+    argp_error(state, "--%s: '%s' is none of %s, ..., %s", option, word, names[0],
+               names[count - 1]);
+    return 0;
+}
+
+static void add_file(struct argp_state *state, struct command_context *context, const char *file) {
+    if (context->file_count == COMMAND_FILES_MAX)
+        argp_error(state, "more than %d Compose files", COMMAND_FILES_MAX);
+    context->files[context->file_count++] = file;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    struct main_arguments *a = state->input;
+    struct error err = ERROR_NULL;
+    switch (key) {
+    case 'f': add_file(state, a->context, arg); return 0;
+    case 'd': a->context->deployment = arg; return 0;
+    case 'p': a->context->project = arg; return 0;
+    case OPTION_PROGRESS:
+        a->context->progress_mode = (enum progress_mode)choose(
+            state, "progress", arg, progress_mode_names, PROGRESS_MODE_COUNT);
+        return 0;
+    case OPTION_ANSI:
+        a->context->ansi =
+            (enum ansi_mode)choose(state, "ansi", arg, ansi_mode_names, ANSI_MODE_COUNT);
+        return 0;
+    case OPTION_ENGINE_TIMEOUT:
+        if (text_to_duration_ns(arg, &a->context->engine_timeout_ns, &err) < 0)
+            argp_error(state, "--engine-timeout: %s", err.text);
+        return 0;
+    case ARGP_KEY_ARG: /* the command: what follows is its own */
+        a->command = state->next - 1;
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_NO_ARGS: argp_usage(state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* The table of commands, below the options. */
+static char *add_commands(int key, const char *text, void *input) {
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)(uintptr_t)text;
+    struct buffer help;
+    buffer_init(&help, HELP_MAX);
+    buffer_text(&help, "Commands:\n");
+    for (size_t i = 0; i < command_count; i++)
+        buffer_format(&help, "  %-10s %s%s\n", commands[i].name, commands[i].summary,
+                      commands[i].run ? "" : " (not supported yet)");
+    buffer_text(&help, "\n`seatrial COMMAND --help` tells the options of a command.");
+    return buffer_take(&help);
+}
+
+static const struct command *find_command(const struct command_context *context, const char *name) {
+    struct error err = ERROR_NULL;
+    const char *names[64];
+    for (size_t i = 0; i < command_count; i++) {
+        names[i] = commands[i].name;
+        if (text_equal(name, commands[i].name) && commands[i].run)
+            return &commands[i];
+        if (text_equal(name, commands[i].name)) {
+            error_set(&err, ERROR_USAGE, "'%s' is not supported yet", name);
+            command_fail(context, &err);
+            return NULL;
+        }
+    }
+    error_set(&err, ERROR_USAGE, "there is no command '%s'", name);
+    const char *nearest = text_nearest(name, names, command_count);
+    if (nearest)
+        error_hint(&err, "did you mean '%s'?", nearest);
+    command_fail(context, &err);
+    return NULL;
+}
+
+static void set_owner(struct command_context *context) {
+    char host[128] = "localhost";
+    gethostname(host, sizeof host - 1);
+    const struct passwd *user = getpwuid(geteuid());
+    if (user)
+        snprintf(context->owner, sizeof context->owner, "%s@%s", user->pw_name, host);
+    else
+        snprintf(context->owner, sizeof context->owner, "%lu@%s", (unsigned long)geteuid(), host);
+}
+
+static void progress_freep(struct progress **p) {
+    progress_free(*p);
+}
+
+int main(int argc, char **argv) {
+    static const struct argp argp = {
+        options,
+        parse_option,
+        "COMMAND [ARGUMENTS]",
+        "Takes a replicated system from source tree to believable performance numbers: builds its "
+        "images, starts the cluster, loads it, collects every log, core dump and number, and "
+        "reports."
+        "\v.",
+        NULL,
+        add_commands,
+        NULL};
+    struct command_context context = {.files = {NULL}};
+    struct main_arguments a = {.context = &context};
+    struct error err = ERROR_NULL;
+    argp_program_version = "seatrial " SEATRIAL_VERSION;
+    argp_err_exit_status = error_exit_status(ERROR_USAGE);
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
+
+    cleanup(progress_freep) struct progress *progress =
+        progress_new(context.progress_mode, context.ansi, stderr);
+    context.progress = progress;
+    set_owner(&context);
+    if (interrupt_watch(&err) < 0)
+        return command_fail(&context, &err);
+    const struct command *command = find_command(&context, argv[a.command]);
+    if (!command)
+        return error_exit_status(ERROR_USAGE);
+    return command->run(&context, argc - a.command, argv + a.command);
+}

@@ -1,0 +1,69 @@
+/* `seatrial ps`: the trial's containers as the engine sees them. */
+
+#include "lib/cleanup.h"
+#include "lib/text.h"
+#include "runner/command/command.h"
+#include "runner/run/describe.h"
+
+#include <string.h>
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    bool *quiet = state->input;
+    switch (key) {
+    case 'q': *quiet = true; return 0;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const char *label(const struct engine_container_entry *entry, const char *name) {
+    const char *value = json_text_or_null(json_member(entry->labels, name));
+    return value ? value : "";
+}
+
+static void print_harmless(const char *text, int width) {
+    cleanup(buffer_deinit) struct buffer shown;
+    buffer_init(&shown, 64 << 10);
+    text_harmless(&shown, text, strlen(text));
+    printf("%-*s  ", width, buffer_string(&shown));
+}
+
+static void print_entry(const struct engine_container_entry *entry) {
+    print_harmless(entry->name, 28);
+    print_harmless(label(entry, LABEL_ROLE), 8);
+    print_harmless("local", 8);
+    print_harmless(label(entry, LABEL_RUN), 8);
+    print_harmless(entry->image, 24);
+    print_harmless(entry->status, 0);
+    putchar('\n');
+}
+
+int command_ps(struct command_context *context, int argc, char **argv) {
+    static const struct argp_option options[] = {{"quiet", 'q', NULL, 0, "only the ids", 0}, {0}};
+    static const struct argp argp = {
+        options, parse_option, NULL, "Lists the containers of the project's trial.",
+        NULL,    NULL,         NULL};
+    struct error err = ERROR_NULL;
+    bool quiet = false;
+    command_parse(&argp, "ps", argc, argv, &quiet);
+
+    struct task task = command_task();
+    struct engine_options engine_options = command_engine_options(context);
+    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    cleanup(engine_closep) struct engine *engine = NULL;
+    cleanup(engine_container_list_deinit) struct engine_container_list list =
+        ENGINE_CONTAINER_LIST_NULL;
+    if (command_read_files(context, &files, &err) < 0 ||
+        engine_open(&engine_options, &task, &engine, &err) < 0 ||
+        command_list(context, engine, files.project, &list, &err) < 0)
+        return command_fail(context, &err);
+    if (!quiet)
+        printf("%-28s  %-8s  %-8s  %-8s  %-24s  %s\n", "NAME", "ROLE", "HOST", "RUN", "IMAGE",
+               "STATUS");
+    for (size_t i = 0; i < list.count; i++)
+        if (quiet)
+            printf("%s\n", list.entries[i].id);
+        else
+            print_entry(&list.entries[i]);
+    return 0;
+}

@@ -1,0 +1,181 @@
+/* `seatrial run` and `seatrial plan`: the same options, carried out or printed. */
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/command/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTION_NO_BUILD = 256,
+    OPTION_NO_PUSH,
+    OPTION_KEEP,
+    OPTION_CLEAN_REMOTE,
+    OPTION_COPY_DATA,
+    OPTION_USE_EXISTING,
+    OPTION_MACHINES_ONLY,
+    OPTION_STOP_MACHINES,
+    OPTION_NO_LOAD,
+    OPTION_IN_MEMORY,
+    OPTION_NO_MERKLE,
+    OPTION_HEALTH_TIMEOUT,
+    OPTION_FROZEN,
+    OPTION_REPEAT,
+    OPTION_RESUME,
+};
+
+static const struct argp_option options[] = {
+    {"no-build", OPTION_NO_BUILD, "replica|loader", OPTION_ARG_OPTIONAL,
+     "use the newest local image instead of building (of both, or of one)", 0},
+    {"no-push", OPTION_NO_PUSH, "replica|loader", OPTION_ARG_OPTIONAL,
+     "do not push images (provider local never does)", 0},
+    {"keep", OPTION_KEEP, NULL, 0, "leave the stopped containers after collection", 0},
+    {"clean-remote", OPTION_CLEAN_REMOTE, NULL, 0,
+     "first remove what an earlier trial of ours left on the hosts", 0},
+    {"copy-data", OPTION_COPY_DATA, NULL, 0, "fetch the data folders (x-seatrial.data) too", 0},
+    {"machines-only", OPTION_MACHINES_ONLY, NULL, 0, "make the machines ready and stop", 0},
+    {"no-load", OPTION_NO_LOAD, NULL, 0, "start only the replicas; the loader is started by hand",
+     0},
+    {"in-memory", OPTION_IN_MEMORY, NULL, 0, "replicas keep their blocks in memory", 0},
+    {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
+    {"health-timeout", OPTION_HEALTH_TIMEOUT, "DURATION", 0,
+     "how long a container may take until it is healthy (60s)", 0},
+    {"use-existing", OPTION_USE_EXISTING, NULL, OPTION_HIDDEN, NULL, 0},
+    {"stop-machines", OPTION_STOP_MACHINES, NULL, OPTION_HIDDEN, NULL, 0},
+    {"frozen", OPTION_FROZEN, NULL, OPTION_HIDDEN, NULL, 0},
+    {"repeat", OPTION_REPEAT, "N", OPTION_HIDDEN, NULL, 0},
+    {"resume", OPTION_RESUME, "RUN", OPTION_HIDDEN, NULL, 0},
+    {0},
+};
+
+/* Seed 000's spellings. */
+static const struct {
+    const char *spelling, *option;
+} spellings[] = {
+    {"-noBuildConcord", "--no-build=replica"},
+    {"-noBuildLoader", "--no-build=loader"},
+    {"-noPushConcord", "--no-push=replica"},
+    {"-noPushLoader", "--no-push=loader"},
+    {"-cleanRemoteFolder", "--clean-remote"},
+    {"-copyAllData", "--copy-data"},
+    {"-useExistingInstances", "--use-existing"},
+    {"-setupMachinesOnly", "--machines-only"},
+    {"-stopMachines", "--stop-machines"},
+    {"-noRunTest", "--no-load"},
+    {"-inMemory", "--in-memory"},
+    {"-useBasicKVBC", "--no-merkle"},
+};
+
+struct run_arguments {
+    struct plan_options plan;
+    bool clean_remote;
+    uint64_t health_timeout_ns;
+};
+
+static void left_out(struct argp_state *state, const char *what, bool *replica, bool *loader) {
+    if (what && !text_equal(what, "replica") && !text_equal(what, "loader"))
+        argp_error(state, "'%s' is neither 'replica' nor 'loader'", what);
+    *replica = *replica || !what || text_equal(what, "replica");
+    *loader = *loader || !what || text_equal(what, "loader");
+}
+
+static void health_timeout(struct argp_state *state, const char *text, uint64_t *ret_ns) {
+    struct error err = ERROR_NULL;
+    if (text_to_duration_ns(text, ret_ns, &err) < 0)
+        argp_error(state, "--health-timeout: %s", err.text);
+    if (*ret_ns == 0)
+        argp_error(state, "--health-timeout: must be more than nothing");
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    struct run_arguments *a = state->input;
+    bool ignored = false;
+    switch (key) {
+    case OPTION_NO_BUILD:
+        left_out(state, arg, &a->plan.no_build_replica, &a->plan.no_build_loader);
+        break;
+    case OPTION_NO_PUSH: left_out(state, arg, &ignored, &ignored); break;
+    case OPTION_KEEP: a->plan.keep = true; break;
+    case OPTION_CLEAN_REMOTE: a->clean_remote = true; break;
+    case OPTION_COPY_DATA: a->plan.copy_data = true; break;
+    case OPTION_MACHINES_ONLY: a->plan.machines_only = true; break;
+    case OPTION_NO_LOAD: a->plan.no_load = true; break;
+    case OPTION_IN_MEMORY: a->plan.in_memory = true; break;
+    case OPTION_NO_MERKLE: a->plan.no_merkle = true; break;
+    case OPTION_HEALTH_TIMEOUT: health_timeout(state, arg, &a->health_timeout_ns); break;
+    case OPTION_USE_EXISTING:
+    case OPTION_STOP_MACHINES:
+        argp_error(state, "--%s is about machines of a cloud: provider 'local' has none",
+                   key == OPTION_USE_EXISTING ? "use-existing" : "stop-machines");
+        break;
+    case OPTION_FROZEN: argp_error(state, "--frozen is not supported yet"); break;
+    case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;
+    case OPTION_RESUME: argp_error(state, "--resume is not supported yet"); break;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const char *long_spelling(const char *word) {
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        if (text_equal(word, spellings[i].spelling))
+            return spellings[i].option;
+    return word;
+}
+
+static void parse(const char *name, const char *doc, int argc, char **argv,
+                  struct run_arguments *ret) {
+    const struct argp argp = {options, parse_option, NULL, doc, NULL, NULL, NULL};
+    char **words = mem_new_array(char *, (size_t)argc + 1);
+    for (int i = 0; i < argc; i++)
+        words[i] = text_dup(i ? long_spelling(argv[i]) : argv[i]);
+    char *first = words[0];
+    command_parse(&argp, name, argc, words, ret);
+    free(first); /* command_parse put the command's full name in its place */
+    for (int i = 1; i < argc; i++)
+        free(words[i]);
+    free(words);
+}
+
+int command_run(struct command_context *context, int argc, char **argv) {
+    struct error err = ERROR_NULL;
+    struct run_arguments a = {.clean_remote = false};
+    parse("run",
+          "Runs the whole trial: builds the images, starts the replicas, waits until they are "
+          "healthy, runs the load, collects logs, core dumps and results, and removes what it "
+          "started. The first Ctrl-C ends the load, collects and cleans up; the second stops "
+          "waiting and says what was left.",
+          argc, argv, &a);
+    char run[RUN_ID_SIZE];
+    run_id_make(run);
+    a.plan.run = run;
+    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    if (command_read_files(context, &files, &err) < 0)
+        return command_fail(context, &err);
+    struct trial_settings settings = command_trial_settings(context, &files);
+    settings.clean_remote = a.clean_remote;
+    settings.health_timeout_ns = a.health_timeout_ns;
+    return command_carry_out(context, &files, &a.plan, &settings);
+}
+
+int command_plan(struct command_context *context, int argc, char **argv) {
+    struct error err = ERROR_NULL;
+    struct run_arguments a = {.plan = {.run = "00000000"}};
+    parse("plan",
+          "Prints every step that `run` with the same options would take, in order, and "
+          "what each waits for. Touches nothing.",
+          argc, argv, &a);
+    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    cleanup(plan_freep) struct plan *plan = NULL;
+    if (command_read_files(context, &files, &err) < 0 ||
+        plan_make(files.project, files.deployment, &a.plan, &plan, &err) < 0)
+        return command_fail(context, &err);
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, 64 << 20);
+    plan_write_text(plan, &text);
+    fputs(buffer_string(&text), stdout);
+    return 0;
+}

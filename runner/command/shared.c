@@ -1,0 +1,100 @@
+#include "lib/cleanup.h"
+#include "lib/text.h"
+#include "runner/command/command.h"
+#include "runner/run/describe.h"
+#include "runner/run/interrupt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int command_fail(const struct command_context *context, const struct error *err) {
+    progress_error(context->progress, err);
+    int interrupted = interrupt_exit_status();
+    return interrupted && err->kind == ERROR_CANCELLED ? interrupted : error_exit_status(err->kind);
+}
+
+void command_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input) {
+    static char program[64];
+    snprintf(program, sizeof program, "seatrial %s", name);
+    argv[0] = program;
+    argp_err_exit_status = error_exit_status(ERROR_USAGE);
+    argp_parse(argp, argc, argv, 0, NULL, input);
+}
+
+int command_read_files(const struct command_context *context, struct command_files *ret,
+                       struct error *err) {
+    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    struct project_load_options options = {.files = context->file_count ? context->files : NULL,
+                                           .name = context->project,
+                                           .environment = environment_of_process};
+    if (project_load(&options, &files.project, err) < 0)
+        return -1;
+    const char *folder = *files.project->folder ? files.project->folder : ".";
+    if (deployment_load(context->deployment, folder, &environment_of_process, &files.deployment,
+                        err) < 0 ||
+        deployment_check_project(files.deployment, files.project, err) < 0)
+        return -1;
+    *ret = files;
+    files = COMMAND_FILES_NULL;
+    return 0;
+}
+
+void command_files_deinit(struct command_files *files) {
+    if (files->deployment)
+        deployment_free(files->deployment);
+    if (files->project)
+        project_free(files->project);
+    *files = COMMAND_FILES_NULL;
+}
+
+struct engine_options command_engine_options(const struct command_context *context) {
+    return (struct engine_options){.host = getenv("DOCKER_HOST"),
+                                   .call_timeout_ns = context->engine_timeout_ns};
+}
+
+struct task command_task(void) {
+    return (struct task){.cancel = &interrupt_cancel, .deadline = INSTANT_NEVER};
+}
+
+int command_list(const struct command_context *context, struct engine *engine,
+                 const struct project *project, struct engine_container_list *ret,
+                 struct error *err) {
+    struct task task = command_task();
+    const struct engine_pair labels[] = {
+        {LABEL_PROJECT, project->name}, {LABEL_OWNER, context->owner}, {NULL, NULL}};
+    return engine_container_list(engine, labels, &task, ret, err);
+}
+
+int command_current_run(const struct engine_container_list *list, const struct project *project,
+                        char ret_run[RUN_ID_SIZE], struct error *err) {
+    for (size_t i = 0; i < list->count; i++) {
+        const char *run = json_text_or_null(json_member(list->entries[i].labels, LABEL_RUN));
+        unsigned char bytes[(RUN_ID_SIZE - 1) / 2];
+        if (!run || text_unhex(run, bytes, sizeof bytes) < 0)
+            continue;
+        snprintf(ret_run, RUN_ID_SIZE, "%s", run);
+        return 0;
+    }
+    error_set(err, ERROR_NOT_FOUND, "project '%s' has no containers of ours on the engine",
+              project->name);
+    return error_hint(err, "start it with `seatrial run --no-load`");
+}
+
+struct trial_settings command_trial_settings(const struct command_context *context,
+                                             const struct command_files *files) {
+    return (struct trial_settings){.engine = command_engine_options(context),
+                                   .owner = context->owner,
+                                   .config_path = files->deployment->folder,
+                                   .progress = context->progress};
+}
+
+int command_carry_out(const struct command_context *context, const struct command_files *files,
+                      const struct plan_options *options, const struct trial_settings *settings) {
+    struct error err = ERROR_NULL;
+    cleanup(plan_freep) struct plan *plan = NULL;
+    int status = 0;
+    if (plan_make(files->project, files->deployment, options, &plan, &err) < 0 ||
+        trial_run(plan, settings, stdout, &status, &err) < 0)
+        return command_fail(context, &err);
+    return status;
+}

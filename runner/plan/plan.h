@@ -1,0 +1,109 @@
+#pragma once
+
+/*
+ * The plan of a trial: from the project, the deployment and the user's wishes to the ordered steps
+ * that carry it out, on which host, for which container. Pure: nothing is touched, nothing is
+ * asked, equal input makes an equal plan. `seatrial plan` prints it, `seatrial run` journals and
+ * does it.
+ *
+ * A trial: check the hosts; build or find the images and make the networks; create the containers;
+ * start replicas and sidecars in the order of their dependencies and wait until they are healthy;
+ * start the custom command; run the loaders to their end; stop loaders, then replicas, then
+ * sidecars; collect; remove. What comes after the load is cleanup: it is done whatever happened.
+ *
+ * Shape:  containers of one service are consecutive; steps refer by index, and only backwards.
+ * Owns:   its own texts and lists; borrows project and deployment, which must outlive it.
+ * Errors: ERROR_CONFIG for what the two files ask for together and cannot be had.
+ */
+
+#include "compose/project.h"
+#include "lib/buffer.h"
+#include "lib/cleanup.h"
+#include "lib/error.h"
+#include "runner/deployment/deployment.h"
+#include "runner/plan/step.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which part of a trial is planned. */
+enum plan_mode {
+    PLAN_TRIAL,   /* all of it */
+    PLAN_LOAD,    /* only a loader, started by hand against replicas that run already */
+    PLAN_COLLECT, /* fetch what is still on the hosts; stop and remove nothing */
+    PLAN_DOWN,    /* stop, collect and remove what an earlier plan started */
+};
+
+struct plan_options {
+    enum plan_mode mode;
+    const char *run; /* the run's id */
+    bool no_build_replica, no_build_loader;
+    bool keep;          /* leave stopped containers and networks after collection */
+    bool no_load;       /* leave the replicas running, without a loader */
+    bool machines_only; /* only look at the hosts */
+    bool in_memory, no_merkle;
+    bool copy_data;
+    const char *loader_args; /* instead of general.loader_cli; NULL: that */
+};
+
+struct plan_host {
+    char *name;
+    char *address; /* at which containers of other hosts reach it */
+};
+
+struct plan_image {
+    char *reference;
+    const struct project_service *service; /* the first that uses it; its build, if it is built */
+    bool build;
+    char *context; /* folder; NULL unless built */
+};
+
+struct plan_port {
+    const char *name;
+    uint16_t port;
+};
+
+struct plan_container {
+    char *name;
+    const struct project_service *service;
+    size_t number; /* 1.. within the service, as Compose counts */
+    size_t index;  /* 0.. within the role: SEATRIAL_INDEX */
+    size_t host;
+    size_t image;
+    struct plan_port *ports;
+    size_t port_count;
+};
+
+struct plan {
+    const struct project *project;
+    const struct deployment *deployment;
+    char *run;
+    char *name;
+    char *loader_args; /* SEATRIAL_LOADER_ARGS; NULL: none */
+    struct plan_options options;
+    struct plan_host *hosts;
+    size_t host_count;
+    struct plan_image *images;
+    size_t image_count;
+    struct plan_container *containers;
+    size_t container_count;
+    struct step *steps;
+    size_t step_count, step_capacity;
+};
+
+int plan_make(const struct project *project, const struct deployment *deployment,
+              const struct plan_options *options, struct plan **ret, struct error *err);
+void plan_free(struct plan *plan);
+DEFINE_CLEANUP_FREE(plan);
+
+/* What a step is about: a host's, image's, network's or container's name. Borrowed. */
+const char *plan_subject(const struct plan *plan, const struct step *step);
+
+/* How many containers have this role. */
+size_t plan_role_count(const struct plan *plan, enum project_role role);
+
+/* /seatrial/cluster.yaml: who is in the trial, and where. */
+void plan_write_cluster(const struct plan *plan, struct buffer *out);
+
+/* The steps as a table for people. */
+void plan_write_text(const struct plan *plan, struct buffer *out);

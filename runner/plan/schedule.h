@@ -1,0 +1,45 @@
+#pragma once
+
+/*
+ * Which step may go next. Pure bookkeeping over a plan's steps: the runner asks for ready steps,
+ * carries them out side by side, and says how each ended.
+ *
+ * A forward step goes when all steps before it were good. When one fails, or somebody ends the
+ * trial (schedule_abort), forward steps that have not begun are skipped, and what has begun is to
+ * be brought to an end by the caller. Cleanup steps go when the steps before them are over, however
+ * they ended; those "on failure" wait for the end of all forward steps, and are skipped when all
+ * was good.
+ *
+ * Every step ends exactly once. The order of ready steps is the order of the plan.
+ */
+
+#include "runner/plan/step.h"
+
+enum step_state { STEP_WAITING, STEP_RUNNING, STEP_GOOD, STEP_FAILED, STEP_SKIPPED };
+
+struct schedule {
+    const struct step *steps; /* borrowed */
+    enum step_state *states;
+    size_t count;
+    bool aborted;
+};
+
+#define SCHEDULE_NULL ((struct schedule){.steps = NULL})
+
+void schedule_init(struct schedule *s, const struct step *steps, size_t count);
+void schedule_deinit(struct schedule *s);
+
+/* The next step to carry out, now RUNNING; -1 when none is ready. Skips what has to be skipped. */
+long schedule_next(struct schedule *s);
+
+/* `state` is STEP_GOOD, STEP_FAILED or STEP_SKIPPED. A failed forward step aborts the rest. */
+void schedule_end(struct schedule *s, size_t step, enum step_state state);
+
+void schedule_abort(struct schedule *s);
+
+/* All steps have ended. */
+bool schedule_done(const struct schedule *s);
+
+size_t schedule_count(const struct schedule *s, enum step_state state);
+
+const char *step_state_name(enum step_state state);

@@ -1,0 +1,77 @@
+#pragma once
+
+/*
+ * The steps that a trial consists of. One table says what each kind is called, which stage of the
+ * trial it belongs to, and what a person reads while it runs; the plan, the progress display, the
+ * journal and run.json all use it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Stages in the order in which a trial passes through them. */
+#define TRIAL_STAGES(X)                                                                            \
+    X(PREPARE, "prepare")                                                                          \
+    X(BUILD, "build")                                                                              \
+    X(CREATE, "create")                                                                            \
+    X(START, "start")                                                                              \
+    X(LOAD, "load")                                                                                \
+    X(STOP, "stop")                                                                                \
+    X(COLLECT, "collect")                                                                          \
+    X(REMOVE, "remove")
+
+enum trial_stage {
+#define X(stage, name) STAGE_##stage,
+    TRIAL_STAGES(X)
+#undef X
+        STAGE_COUNT
+};
+
+/* kind, name, stage it belongs to by default, verb for people, what the step is about */
+#define STEP_KINDS(X)                                                                              \
+    X(CHECK_HOST, "check-host", PREPARE, "check", HOST)                                            \
+    X(BUILD_IMAGE, "build-image", BUILD, "build", IMAGE)                                           \
+    X(FIND_IMAGE, "find-image", BUILD, "find", IMAGE)                                              \
+    X(CREATE_NETWORK, "create-network", CREATE, "create", NETWORK)                                 \
+    X(CREATE_CONTAINER, "create-container", CREATE, "create", CONTAINER)                           \
+    X(START_CONTAINER, "start-container", START, "start", CONTAINER)                               \
+    X(WAIT_HEALTHY, "wait-healthy", START, "wait for health of", CONTAINER)                        \
+    X(START_COMMANDS, "start-commands", LOAD, "start custom command on", HOST)                     \
+    X(WAIT_EXIT, "wait-exit", LOAD, "wait for end of", CONTAINER)                                  \
+    X(STOP_COMMANDS, "stop-commands", STOP, "end custom command on", HOST)                         \
+    X(STOP_CONTAINER, "stop-container", STOP, "stop", CONTAINER)                                   \
+    X(COLLECT_CONTAINER, "collect-container", COLLECT, "collect", CONTAINER)                       \
+    X(REMOVE_CONTAINER, "remove-container", REMOVE, "remove", CONTAINER)                           \
+    X(REMOVE_NETWORK, "remove-network", REMOVE, "remove", NETWORK)
+
+enum step_kind {
+#define X(kind, name, stage, verb, subject) STEP_##kind,
+    STEP_KINDS(X)
+#undef X
+};
+
+enum step_subject { SUBJECT_HOST, SUBJECT_IMAGE, SUBJECT_NETWORK, SUBJECT_CONTAINER };
+
+/* When a step is carried out. */
+enum step_when {
+    STEP_FORWARD,            /* all steps before it were good, and the trial was not ended */
+    STEP_CLEANUP,            /* always, once the steps before it are over, good or not */
+    STEP_CLEANUP_ON_FAILURE, /* only when the trial failed or was ended */
+};
+
+struct step {
+    enum step_kind kind;
+    enum trial_stage stage;
+    enum step_when when;
+    size_t host;    /* index into plan.hosts */
+    size_t subject; /* index into hosts, images, networks or containers, as the kind says */
+    size_t *after;  /* steps that come before this one */
+    size_t after_count;
+    size_t after_capacity;
+};
+
+const char *stage_name(enum trial_stage stage);
+const char *step_kind_name(enum step_kind kind);
+const char *step_verb(enum step_kind kind);
+enum trial_stage step_stage(enum step_kind kind);
+enum step_subject step_subject(enum step_kind kind);

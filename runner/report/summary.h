@@ -1,0 +1,75 @@
+#pragma once
+
+/*
+ * From what was collected to the verdict, summary.json and the text on the screen. Pure.
+ *
+ * The verdict is the first of these that applies: a container crashed; the replicas disagree; the
+ * user ended the trial; a step failed; the load asked for was not reached (because replicas said
+ * they were overloaded, or otherwise); good. All reasons are listed, whatever the verdict.
+ */
+
+#include "lib/buffer.h"
+#include "lib/json.h"
+#include "runner/report/agreement.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VERDICTS(X)                                                                                \
+    X(CRASHED, "crashed")                                                                          \
+    X(DISAGREEMENT, "disagreement")                                                                \
+    X(INTERRUPTED, "interrupted")                                                                  \
+    X(FAILED, "failed")                                                                            \
+    X(OVERLOADED, "overloaded")                                                                    \
+    X(LOAD_NOT_REACHED, "load_not_reached")                                                        \
+    X(GOOD, "good")
+
+enum verdict {
+#define X(verdict, name) VERDICT_##verdict,
+    VERDICTS(X)
+#undef X
+};
+
+const char *verdict_name(enum verdict verdict);
+
+/* How a container of the trial ended. Strings are borrowed; NULL where not known. */
+struct report_container {
+    const char *name, *service, *role, *host;
+    const char *image, *image_id, *image_digest;
+    bool created; /* false: the trial never came that far */
+    bool ended;   /* exit_code is known */
+    int64_t exit_code;
+    bool oom_killed;
+    int64_t restarts;
+    bool stopped_by_us;     /* it ran until we ended it */
+    const char *last_lines; /* of its output, when it ended by itself with an error; else NULL */
+};
+
+struct report_input {
+    const char *run, *name;
+    const struct report_container *containers;
+    size_t container_count;
+    const struct json *load; /* load.json of the loader; NULL: not there */
+    bool load_expected;      /* a loader was to run */
+    const struct agreement *agreement;
+    bool interrupted;
+    const char *const *failures; /* steps that failed, as sentences */
+    size_t failure_count;
+    const char *const *left_behind;
+    size_t left_behind_count;
+};
+
+/* A signal that ended a process inside a container shows as 128 + its number; 0 for none. */
+int report_exit_signal(const struct report_container *container);
+
+/* Checks load.json (hostile: it may come from any image) for what the report relies on. */
+int report_check_load(const struct json *load, struct error *err);
+
+enum verdict report_verdict(const struct report_input *input);
+
+/* summary.json, as docs promise it to scripts. */
+struct json *report_summary(const struct report_input *input);
+
+/* The result for people: verdict first, then reasons, load, agreement, containers. */
+void report_text(const struct report_input *input, struct buffer *out);

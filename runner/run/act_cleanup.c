@@ -1,0 +1,209 @@
+/* Steps that end a trial: stop, collect, remove. They are done whatever happened before. */
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/collect/files.h"
+#include "runner/engine/network.h"
+#include "runner/run/describe.h"
+#include "runner/run/trial.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAST_LINES = 20 };
+
+/* After its container has ended, a log comes to its end at once; this is for engines in trouble. */
+#define LOG_END_NS (10 * NS_PER_SEC)
+
+static const struct plan_container *planned(const struct act *act) {
+    return &act->trial->plan->containers[act->step->subject];
+}
+
+static struct trial_container *record(const struct act *act) {
+    return &act->trial->containers[act->step->subject];
+}
+
+/*
+ * The container of this step as the engine sees it. When a create call was cut off we do not know
+ * its id: then by name, if it is of this run. Returns 1 when there is none.
+ */
+static int find(const struct act *act, const struct task *task, struct engine_container *ret,
+                struct error *err) {
+    struct trial_container *c = record(act);
+    if (c->removed)
+        return 1;
+    const char *reference = c->created ? c->id : planned(act)->name;
+    int r = engine_container_inspect(act->engine, reference, task, ret, err);
+    if (r != 0)
+        return r;
+    const char *run = json_text_or_null(json_member(ret->labels, LABEL_RUN));
+    if (!text_equal(run, act->trial->plan->run)) {
+        engine_container_deinit(ret);
+        *ret = ENGINE_CONTAINER_NULL;
+        return 1;
+    }
+    snprintf(c->id, sizeof c->id, "%s", ret->id);
+    c->created = true;
+    if (!c->image_id)
+        c->image_id = text_dup(ret->image_id);
+    return 0;
+}
+
+static int look_at_end(const struct act *act, const struct task *task, struct error *err) {
+    struct trial_container *c = record(act);
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, c->id, task, &state, err);
+    if (r < 0)
+        return -1;
+    if (r == 0)
+        act_record_end(c, &state);
+    if (r == 0 && c->ended && !c->stopped_by_us && c->exit_code != 0 && !c->last_lines)
+        c->last_lines = log_tail(act->engine, c->id, LAST_LINES, task);
+    return 0;
+}
+
+int act_stop_container(struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    struct task task = act_cleanup_task(act);
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = find(act, &task, &state, err);
+    if (r != 0)
+        return r;
+    bool running = state.running;
+    if (running) {
+        c->stopped_by_us = true;
+        r = engine_container_stop(act->engine, c->id, -1, &task, err);
+        if (r < 0)
+            return -1;
+        c->stopped_by_us = r == 0;
+    }
+    if (look_at_end(act, &task, err) < 0)
+        return -1;
+    return running || c->started ? 0 : 1;
+}
+
+static void note_failure(struct error *first, const struct error *now) {
+    if (first->kind == ERROR_NONE)
+        *first = *now;
+}
+
+static void collect_log(const struct act *act, const struct task *task, struct error *first) {
+    struct trial_container *c = record(act);
+    struct error err = ERROR_NULL;
+    if (c->log)
+        log_follow_end(c->log, LOG_END_NS, &c->log_result);
+    c->log = NULL;
+    if (c->log_result.complete)
+        return;
+    cleanup_free char *path = path_join(c->folder, "output.log");
+    if (log_fetch(act->engine, c->id, path, task, &c->log_result, &err) < 0) {
+        error_wrap(&err, "read the log again");
+        note_failure(first, &err);
+    }
+}
+
+static void collect_record(const struct act *act, const struct engine_container *state,
+                           struct error *first) {
+    struct error err = ERROR_NULL;
+    if (results_write_json(record(act)->folder, "container.json", state->json, &err) < 0)
+        note_failure(first, &err);
+}
+
+static void fetch(const struct act *act, const char *path, enum files_as as, const char *folder,
+                  const struct task *task, struct error *first) {
+    struct error err = ERROR_NULL;
+    struct archive_stats stats = {0};
+    int r = files_fetch(act->engine, record(act)->id, path, as, folder, task, &stats, &err);
+    if (r < 0)
+        note_failure(first, &err);
+    if (r == 1 && as == FILES_NAMED)
+        act_warn(act, "%s has no '%s' to collect", planned(act)->name, path);
+    if (r == 0 && stats.skipped)
+        act_warn(act, "%llu entries of '%s' in %s were not taken: links, devices or unsafe names",
+                 (unsigned long long)stats.skipped, path, planned(act)->name);
+}
+
+static void fetch_cores(const struct act *act, const struct task *task, struct error *first) {
+    const char *cores = planned(act)->service->seatrial.cores;
+    struct trial_container *c = record(act);
+    if (!cores || !act->trial->plan->deployment->collect.cores)
+        return;
+    cleanup_free char *folder = path_join(c->folder, "cores");
+    fetch(act, cores, FILES_CONTENTS, folder, task, first);
+    files_remove_empty(folder);
+    if (file_exists(folder))
+        act_warn(act, "%s left core dumps: see '%s'", planned(act)->name, folder);
+}
+
+static void fetch_paths(const struct act *act, const struct task *task, struct error *first) {
+    const struct project_seatrial *x = &planned(act)->service->seatrial;
+    const struct plan *plan = act->trial->plan;
+    const char *folder = record(act)->folder;
+    for (size_t i = 0; x->collect && x->collect[i]; i++)
+        fetch(act, x->collect[i], FILES_NAMED, folder, task, first);
+    bool data = plan->options.copy_data || plan->deployment->collect.data;
+    for (size_t i = 0; data && x->data && x->data[i]; i++)
+        fetch(act, x->data[i], FILES_NAMED, folder, task, first);
+}
+
+int act_collect_container(struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    struct task task = act_cleanup_task(act);
+    struct error first = ERROR_NULL;
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = find(act, &task, &state, err);
+    if (r != 0) {
+        struct log_result lost;
+        if (c->log)
+            log_follow_end(c->log, 0, &lost);
+        c->log = NULL;
+        return r;
+    }
+    act_record_end(c, &state);
+    if (file_make_folders(c->folder, 0755, err) < 0)
+        return -1;
+    collect_log(act, &task, &first);
+    collect_record(act, &state, &first);
+    fetch(act, "/seatrial/out", FILES_CONTENTS, c->folder, &task, &first);
+    fetch_cores(act, &task, &first);
+    fetch_paths(act, &task, &first);
+    if (first.kind == ERROR_NONE)
+        return 0;
+    *err = first;
+    return -1;
+}
+
+int act_remove_container(struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    struct task task = act_cleanup_task(act);
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = find(act, &task, &state, err);
+    if (r != 0)
+        return r;
+    if (engine_container_remove(act->engine, c->id, true, true, &task, err) < 0)
+        return -1;
+    c->removed = true;
+    return 0;
+}
+
+int act_remove_network(struct act *act, struct error *err) {
+    const struct plan *plan = act->trial->plan;
+    const struct project_network *network = &plan->project->networks[act->step->subject];
+    struct task task = act_cleanup_task(act);
+    if (!act->trial->networks_created[act->step->subject] && plan->options.mode == PLAN_TRIAL)
+        return 1;
+    cleanup(engine_network_deinit) struct engine_network found = ENGINE_NETWORK_NULL;
+    int r = engine_network_inspect(act->engine, network->name, &task, &found, err);
+    if (r != 0)
+        return r;
+    const char *run = json_text_or_null(json_member(found.labels, LABEL_RUN));
+    if (!text_equal(run, plan->run))
+        return 1;
+    r = engine_network_remove(act->engine, found.id, &task, err);
+    if (r == 0)
+        act->trial->networks_created[act->step->subject] = false;
+    return r < 0 ? -1 : 0;
+}

@@ -1,0 +1,281 @@
+/* Steps about containers on their way up and through the load. */
+
+#include "lib/archive.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/engine/archive.h"
+#include "runner/engine/exec.h"
+#include "runner/engine/network.h"
+#include "runner/run/describe.h"
+#include "runner/run/trial.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PROPERTIES_MAX_BYTES = 1 << 20,
+    CLUSTER_MAX_BYTES = 4 << 20,
+    HEALTH_OUTPUT_MAX = 4096,
+    LAST_LINES = 20,
+};
+
+#define HEALTH_PAUSE_NS_MIN (50 * NS_PER_MS)
+#define HEALTH_PAUSE_NS_MAX (500 * NS_PER_MS)
+
+static const struct plan_container *planned(const struct act *act) {
+    return &act->trial->plan->containers[act->step->subject];
+}
+
+static struct trial_container *record(const struct act *act) {
+    return &act->trial->containers[act->step->subject];
+}
+
+int act_create_network(struct act *act, struct error *err) {
+    const struct plan *plan = act->trial->plan;
+    const struct project_network *network = &plan->project->networks[act->step->subject];
+    struct engine_pair labels[LABELS_NETWORK_MAX];
+    char id[ENGINE_ID_SIZE];
+    describe_network_labels(plan, network, act->trial->settings.owner, labels);
+    struct engine_network_spec spec = {.name = network->name,
+                                       .driver = network->driver,
+                                       .labels = labels,
+                                       .internal = network->internal,
+                                       .attachable = network->attachable,
+                                       .ipv6 = network->ipv6,
+                                       .subnet = network->subnet,
+                                       .gateway = network->gateway,
+                                       .ip_range = network->ip_range};
+    struct task task = act_cleanup_task(act);
+    act->trial->networks_created[act->step->subject] = true;
+    return engine_network_create(act->engine, &spec, &task, id, err);
+}
+
+/* What a container of a trial finds in /seatrial. */
+static int list_seatrial(const struct trial *t, struct archive_list **ret_list, struct error *err) {
+    cleanup(buffer_deinit) struct buffer cluster;
+    cleanup(buffer_deinit) struct buffer properties = BUFFER_NULL;
+    cleanup(archive_list_freep) struct archive_list *list = archive_list_new();
+    buffer_init(&cluster, CLUSTER_MAX_BYTES);
+    plan_write_cluster(t->plan, &cluster);
+    archive_list_directory(list, "seatrial", 0755);
+    archive_list_directory(list, "seatrial/out", 01777);
+    archive_list_file(list, "seatrial/cluster.yaml", 0644, cluster.data, cluster.size);
+
+    cleanup_free char *path = path_join(t->settings.config_path, "log4cplus.properties");
+    if (file_exists(path)) {
+        if (file_read(path, PROPERTIES_MAX_BYTES, &properties, err) < 0)
+            return -1;
+        archive_list_file(list, "seatrial/log4cplus.properties", 0644, properties.data,
+                          properties.size);
+    }
+    *ret_list = take_ptr(list);
+    return 0;
+}
+
+static int put_seatrial(const struct act *act, struct error *err) {
+    struct task task = act_cleanup_task(act);
+    cleanup(archive_list_freep) struct archive_list *list = NULL;
+    if (list_seatrial(act->trial, &list, err) < 0)
+        return -1;
+    cleanup(archive_stream_freep) struct archive_stream *stream =
+        archive_stream_new(archive_list_items(list));
+    struct source tar = archive_stream_source(stream);
+    if (engine_archive_put(act->engine, record(act)->id, "/", &tar, &task, err) < 0)
+        return error_wrap(err, "put /seatrial into the container");
+    return 0;
+}
+
+/* The tag may have moved between build and create: what runs must be what was built. */
+static int check_image(const struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    const struct trial_image *image = &act->trial->images[planned(act)->image];
+    struct task task = act_cleanup_task(act);
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, c->id, &task, &state, err);
+    if (r < 0)
+        return -1;
+    if (r == 1)
+        return error_set(err, ERROR_NOT_FOUND, "the container vanished after its creation");
+    c->image_id = text_dup(state.image_id);
+    if (!text_equal(c->image_id, image->id))
+        return error_set(err, ERROR_FAILED,
+                         "image '%s' moved while we worked: it was %s, the container has %s",
+                         planned(act)->service->image, image->id, c->image_id);
+    return 0;
+}
+
+int act_create_container(struct act *act, struct error *err) {
+    struct trial *t = act->trial;
+    struct trial_container *c = record(act);
+    if (file_make_folders(c->folder, 0755, err) < 0)
+        return -1;
+    struct description d;
+    describe_container(t->plan, planned(act), t->settings.owner, &d);
+    /* Not cancelled by the first interrupt: an answer that nobody reads is a container that nobody
+     * knows. It is short. */
+    struct task task = act_cleanup_task(act);
+    int r = engine_container_create(act->engine, &d.spec, &task, c->id, err);
+    description_deinit(&d);
+    if (r < 0)
+        return -1;
+    c->created = true;
+    return check_image(act, err) < 0 ? -1 : put_seatrial(act, err);
+}
+
+static void show_line(void *arg, const char *line) {
+    const struct trial_watch *watch = arg;
+    event_post_text(&watch->trial->queue, EVENT_LINE, watch->container, "%s", line);
+}
+
+/* A loader's lines are its progress: they are shown while they are written to output.log. */
+static int follow_log(const struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    struct log_watch watch = {NULL, NULL};
+    if (planned(act)->service->seatrial.role == PROJECT_ROLE_LOADER) {
+        c->watch = (struct trial_watch){act->trial, act->step->subject};
+        watch = (struct log_watch){.on_line = show_line, .arg = &c->watch};
+    }
+    cleanup_free char *path = path_join(c->folder, "output.log");
+    return log_follow_start(&act->trial->settings.engine, c->id, path, watch, &c->log, err);
+}
+
+int act_start_container(struct act *act, struct error *err) {
+    struct trial_container *c = record(act);
+    struct task task = act_cleanup_task(act);
+    if (engine_container_start(act->engine, c->id, &task, err) < 0)
+        return -1;
+    c->started = true;
+    return follow_log(act, err);
+}
+
+void act_record_end(struct trial_container *c, const struct engine_container *state) {
+    if (state->running || text_equal(state->status, "created"))
+        return;
+    c->ended = true;
+    c->exit_code = state->exit_code;
+    c->oom_killed = state->oom_killed;
+    c->restarts = state->restarts;
+}
+
+static int ended_early(const struct act *act, const struct engine_container *state,
+                       struct error *err) {
+    struct trial_container *c = record(act);
+    struct task task = act_cleanup_task(act);
+    act_record_end(c, state);
+    if (!c->last_lines)
+        c->last_lines = log_tail(act->engine, c->id, LAST_LINES, &task);
+    return error_set(err, ERROR_FAILED,
+                     "it ended with exit status %" PRId64 "%s before it was healthy",
+                     state->exit_code, state->oom_killed ? " (out of memory)" : "");
+}
+
+/* {"CMD", ...} and {"CMD-SHELL", text} as a command; NULL when there is no health check. */
+static const char **health_command(const struct engine_container *state) {
+    struct error ignored = ERROR_NULL;
+    const struct json *test = NULL;
+    if (json_get_array(state->json, "Config.Healthcheck.Test", &test, &ignored) < 0 || !test)
+        return NULL;
+    const char *kind = json_text_or_null(json_at(test, 0));
+    bool shell = text_equal(kind, "CMD-SHELL");
+    if (!shell && !text_equal(kind, "CMD"))
+        return NULL;
+    const char **command = mem_new_array(const char *, json_count(test) + 3);
+    size_t n = 0;
+    if (shell) {
+        command[n++] = "/bin/sh";
+        command[n++] = "-c";
+    }
+    for (size_t i = 1; i < json_count(test); i++) {
+        const char *word = json_text_or_null(json_at(test, i));
+        command[n++] = word ? word : "";
+    }
+    return command;
+}
+
+/* Runs the health check once. Returns 1 while it is not healthy; *said is what it said. */
+static int probe(const struct act *act, const char *const *command, const struct task *task,
+                 char said[HEALTH_OUTPUT_MAX], struct error *err) {
+    cleanup(engine_exec_result_deinit) struct engine_exec_result result = ENGINE_EXEC_RESULT_NULL;
+    struct engine_exec_spec spec = {.cmd = command};
+    if (engine_exec(act->engine, record(act)->id, &spec, HEALTH_OUTPUT_MAX / 4, 0, task, &result,
+                    err) < 0)
+        return err->kind == ERROR_CONFLICT ? 1 : -1; /* not running: the caller looks */
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, HEALTH_OUTPUT_MAX - 1);
+    text_harmless(&text, buffer_string(&result.out), result.out.size);
+    text_harmless(&text, buffer_string(&result.err), result.err.size);
+    snprintf(said, HEALTH_OUTPUT_MAX, "%s", buffer_string(&text));
+    said[strcspn(said, "\n")] = '\0';
+    return result.exit_code == 0 ? 0 : 1;
+}
+
+/* One look: 0 healthy, 1 not yet. */
+static int look(const struct act *act, const struct task *task, char said[HEALTH_OUTPUT_MAX],
+                struct error *err) {
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, record(act)->id, task, &state, err);
+    if (r < 0)
+        return -1;
+    if (r == 1)
+        return error_set(err, ERROR_NOT_FOUND, "it was removed by somebody else");
+    if (!state.running)
+        return ended_early(act, &state, err);
+    cleanup_free const char **command = health_command(&state);
+    if (!command) {
+        act_say(act, "running; it has no health check");
+        return 0;
+    }
+    return probe(act, command, task, said, err);
+}
+
+int act_wait_healthy(struct act *act, struct error *err) {
+    uint64_t limit = act->trial->settings.health_timeout_ns;
+    struct task forward = act_forward_task(act);
+    struct task task = task_within(&forward, limit);
+    char said[HEALTH_OUTPUT_MAX] = "";
+    uint64_t pause = HEALTH_PAUSE_NS_MIN;
+    int r;
+    while ((r = look(act, &task, said, err)) == 1) {
+        if (*said)
+            act_say(act, "%s", said);
+        if (task_sleep(&task, pause, err) < 0)
+            break;
+        pause = pause * 2 > HEALTH_PAUSE_NS_MAX ? HEALTH_PAUSE_NS_MAX : pause * 2;
+    }
+    if (r == 0)
+        return 0;
+    if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {
+        struct task cleanup = act_cleanup_task(act);
+        record(act)->last_lines = log_tail(act->engine, record(act)->id, LAST_LINES, &cleanup);
+        error_set(err, ERROR_TIMEOUT, "not healthy after %" PRIu64 " s%s%s", limit / NS_PER_SEC,
+                  *said ? "; its health check says: " : "", said);
+        error_hint(err, "its output is in '%s/output.log'; --health-timeout allows more time",
+                   record(act)->folder);
+    }
+    return -1;
+}
+
+int act_wait_exit(struct act *act, struct error *err) {
+    bool loader = planned(act)->service->seatrial.role == PROJECT_ROLE_LOADER;
+    int64_t timeout_s = act->trial->plan->deployment->general.loader_timeout_sec;
+    struct task task = act_forward_task(act);
+    if (loader && timeout_s > 0)
+        task = task_within(&task, (uint64_t)timeout_s * NS_PER_SEC);
+    int64_t exit_code;
+    if (engine_container_wait(act->engine, record(act)->id, &task, &exit_code, err) < 0) {
+        if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {
+            error_set(err, ERROR_TIMEOUT, "the load did not end within %" PRId64 " s", timeout_s);
+            error_hint(err, "general.loader_timeout_sec allows more time");
+        }
+        return -1;
+    }
+    act_say(act, "exit status %" PRId64, exit_code);
+    if (!loader && exit_code != 0)
+        return error_set(err, ERROR_FAILED,
+                         "it ended with exit status %" PRId64 ", and others depend on it",
+                         exit_code);
+    return 0;
+}

@@ -1,0 +1,270 @@
+#include "runner/run/describe.h"
+
+#include "lib/buffer.h"
+#include "lib/crypto.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *own(struct description *d, void *p) {
+    mem_grow(d->owned, d->owned_count, d->owned_capacity);
+    d->owned[d->owned_count++] = p;
+    return p;
+}
+
+static const char *const *texts(char *const *list) {
+    return (const char *const *)list;
+}
+
+static struct engine_pair *room(struct description *d, size_t count) {
+    return own(d, mem_new_array(struct engine_pair, count + 1));
+}
+
+static const struct engine_pair *pairs(struct description *d, const struct env_pair *from) {
+    if (!from)
+        return NULL;
+    struct engine_pair *to = room(d, env_pairs_count(from));
+    for (size_t i = 0; from[i].name; i++)
+        to[i] = (struct engine_pair){from[i].name, from[i].value};
+    return to;
+}
+
+static const char *number(struct description *d, size_t n) {
+    return own(d, text_format("%zu", n));
+}
+
+/* The user's variables first: ours win, whatever the Compose file says. */
+static void environment(struct description *d, const struct plan *plan,
+                        const struct plan_container *c) {
+    const struct project_service *service = c->service;
+    size_t given = env_pairs_count(service->environment);
+    struct engine_pair *env = room(d, given + 6);
+    size_t n = 0;
+    for (size_t i = 0; i < given; i++)
+        if (!text_starts(service->environment[i].name, "SEATRIAL_"))
+            env[n++] =
+                (struct engine_pair){service->environment[i].name, service->environment[i].value};
+    env[n++] = (struct engine_pair){"SEATRIAL_INDEX", number(d, c->index)};
+    env[n++] = (struct engine_pair){"SEATRIAL_ROLE", project_role_name(service->seatrial.role)};
+    env[n++] = (struct engine_pair){"SEATRIAL_RUN", plan->run};
+    if (plan->options.in_memory)
+        env[n++] = (struct engine_pair){"SEATRIAL_IN_MEMORY", "1"};
+    if (plan->options.no_merkle)
+        env[n++] = (struct engine_pair){"SEATRIAL_MERKLE", "0"};
+    if (service->seatrial.role == PROJECT_ROLE_LOADER && plan->loader_args)
+        env[n++] = (struct engine_pair){"SEATRIAL_LOADER_ARGS", plan->loader_args};
+    d->spec.env = env;
+}
+
+/* What `docker compose` compares to see whether a service has changed; ours is of the plan's words.
+ */
+static const char *config_hash(struct description *d, const struct plan_container *c) {
+    unsigned char hash[SHA256_SIZE];
+    char *text = own(d, mem_alloc(2 * SHA256_SIZE + 1));
+    sha256_of(c->service->image, strlen(c->service->image), hash);
+    text_hex(hash, sizeof hash, text);
+    return text;
+}
+
+static void labels(struct description *d, const struct plan *plan, const struct plan_container *c,
+                   const char *owner) {
+    const struct project *project = plan->project;
+    size_t given = env_pairs_count(c->service->labels), n = 0;
+    struct engine_pair *list = room(d, given + 12);
+    for (; n < given; n++)
+        list[n] = (struct engine_pair){c->service->labels[n].name, c->service->labels[n].value};
+    struct buffer files;
+    buffer_init(&files, 64 << 10);
+    for (size_t i = 0; project->files && project->files[i]; i++) {
+        char *file = own(d, path_absolute(project->files[i]));
+        buffer_format(&files, "%s%s", i ? "," : "", file);
+    }
+    const struct engine_pair ours[] = {
+        {LABEL_RUN, plan->run},
+        {LABEL_OWNER, owner},
+        {LABEL_ROLE, project_role_name(c->service->seatrial.role)},
+        {LABEL_INDEX, number(d, c->index)},
+        {LABEL_PROJECT, project->name},
+        {LABEL_SERVICE, c->service->name},
+        {LABEL_NUMBER, number(d, c->number)},
+        {LABEL_ONEOFF, "False"},
+        {"com.docker.compose.config-hash", config_hash(d, c)},
+        {"com.docker.compose.project.config_files", own(d, buffer_take(&files))},
+        {"com.docker.compose.project.working_dir",
+         own(d, path_absolute(*project->folder ? project->folder : "."))},
+        {"com.docker.compose.version", "2.26.1"}, /* whose labels these are */
+    };
+    memcpy(list + n, ours, sizeof ours);
+    d->spec.labels = list;
+}
+
+/* Core dumps need a soft limit that is not 0; a user's own word on it stands. */
+static void ulimits(struct description *d, const struct project_service *service) {
+    struct engine_ulimit *list =
+        own(d, mem_new_array(struct engine_ulimit, service->ulimit_count + 2));
+    bool core = false;
+    for (size_t i = 0; i < service->ulimit_count; i++) {
+        list[i] = (struct engine_ulimit){service->ulimits[i].name, service->ulimits[i].soft,
+                                         service->ulimits[i].hard};
+        core = core || text_equal(service->ulimits[i].name, "core");
+    }
+    if (!core && service->seatrial.cores)
+        list[service->ulimit_count] = (struct engine_ulimit){"core", -1, -1};
+    d->spec.ulimits = list;
+}
+
+static void mounts(struct description *d, const struct project_service *service) {
+    struct engine_mount *list =
+        own(d, mem_new_array(struct engine_mount, service->mount_count + 1));
+    for (size_t i = 0; i < service->mount_count; i++) {
+        const struct project_mount *m = &service->mounts[i];
+        list[i] = (struct engine_mount){.type = m->type == PROJECT_MOUNT_BIND ? ENGINE_MOUNT_BIND
+                                                                              : ENGINE_MOUNT_TMPFS,
+                                        .source = m->source,
+                                        .target = m->target,
+                                        .read_only = m->read_only,
+                                        .create_source = m->create_source,
+                                        .tmpfs_size_bytes = m->tmpfs_size_bytes,
+                                        .tmpfs_mode = m->tmpfs_mode};
+    }
+    d->spec.mounts = list;
+    d->spec.tmpfs = pairs(d, service->tmpfs);
+}
+
+static const char *network_name(const struct plan *plan, const char *key) {
+    const struct project_network *network = project_network(plan->project, key);
+    return network ? network->name : key;
+}
+
+static const char *const *aliases(struct description *d, const struct project_service *service,
+                                  const struct project_endpoint *endpoint) {
+    size_t count = 0;
+    while (endpoint->aliases && endpoint->aliases[count])
+        count++;
+    const char **list = own(d, mem_new_array(char *, count + 2));
+    list[0] = service->name;
+    for (size_t i = 0; i < count; i++)
+        list[i + 1] = endpoint->aliases[i];
+    return list;
+}
+
+static void networks(struct description *d, const struct plan *plan,
+                     const struct project_service *service) {
+    d->spec.network_mode = service->network_mode;
+    d->spec.extra_hosts = texts(service->extra_hosts);
+    d->spec.dns = texts(service->dns);
+    d->spec.dns_search = texts(service->dns_search);
+    d->spec.dns_options = texts(service->dns_options);
+
+    struct engine_endpoint *endpoints =
+        own(d, mem_new_array(struct engine_endpoint, service->endpoint_count + 1));
+    for (size_t i = 0; i < service->endpoint_count; i++)
+        endpoints[i] =
+            (struct engine_endpoint){.network = network_name(plan, service->endpoints[i].network),
+                                     .aliases = aliases(d, service, &service->endpoints[i]),
+                                     .ipv4_address = service->endpoints[i].ipv4_address,
+                                     .ipv6_address = service->endpoints[i].ipv6_address};
+    d->spec.endpoints = endpoints;
+
+    struct engine_port *ports = own(d, mem_new_array(struct engine_port, service->port_count + 1));
+    for (size_t i = 0; i < service->port_count; i++)
+        ports[i] = (struct engine_port){.container_port = service->ports[i].target,
+                                        .protocol = service->ports[i].protocol,
+                                        .published = service->ports[i].publish,
+                                        .host_address = service->ports[i].host_address,
+                                        .host_port = service->ports[i].published};
+    d->spec.ports = ports;
+}
+
+static void healthcheck(struct description *d, const struct project_service *service) {
+    static const char *const none[] = {"NONE", NULL};
+    const struct project_healthcheck *h = &service->healthcheck;
+    if (!h->given && !h->disable)
+        return;
+    struct engine_healthcheck *check = own(d, mem_new(struct engine_healthcheck));
+    *check = (struct engine_healthcheck){.test = h->disable ? none : texts(h->test),
+                                         .interval_ns = h->interval_ns,
+                                         .timeout_ns = h->timeout_ns,
+                                         .start_period_ns = h->start_period_ns,
+                                         .retries = h->retries};
+    d->spec.healthcheck = check;
+}
+
+static void limits(struct description *d, const struct project_service *service) {
+    struct engine_container_spec *spec = &d->spec;
+    spec->init = service->init;
+    spec->tty = service->tty;
+    spec->stdin_open = service->stdin_open;
+    spec->cap_add = texts(service->cap_add);
+    spec->cap_drop = texts(service->cap_drop);
+    spec->security_opt = texts(service->security_opt);
+    spec->group_add = texts(service->group_add);
+    spec->devices = texts(service->devices);
+    spec->pid_mode = service->pid_mode;
+    spec->ipc_mode = service->ipc_mode;
+    spec->privileged = service->privileged;
+    spec->read_only = service->read_only;
+    spec->sysctls = pairs(d, service->sysctls);
+    spec->shm_size_bytes = service->shm_size_bytes;
+    spec->memory_bytes = service->memory_bytes;
+    spec->memory_swap_bytes = service->memory_swap_bytes;
+    spec->memory_reservation_bytes = service->memory_reservation_bytes;
+    spec->nano_cpus = service->nano_cpus;
+    spec->cpu_shares = service->cpu_shares;
+    spec->cpuset = service->cpuset;
+    spec->pids_max = service->pids_max;
+    spec->oom_score_adj = service->oom_score_adj;
+    spec->cgroup_parent = service->cgroup_parent;
+    spec->log_driver = service->log_driver;
+    spec->log_options = pairs(d, service->log_options);
+}
+
+void describe_container(const struct plan *plan, const struct plan_container *c, const char *owner,
+                        struct description *ret) {
+    const struct project_service *service = c->service;
+    *ret = (struct description){
+        .spec = {.name = c->name,
+                 .image = service->image,
+                 .cmd = texts(service->command),
+                 .entrypoint = texts(service->entrypoint),
+                 .user = service->user,
+                 .working_dir = service->working_dir,
+                 .hostname = service->hostname,
+                 .domainname = service->domainname,
+                 .stop_signal = service->stop_signal,
+                 .stop_grace_s = service->stop_grace_ns < 0
+                                     ? 0
+                                     : (service->stop_grace_ns + 999999999) / 1000000000,
+                 .restart_policy = service->restart,
+                 .restart_retries_max = service->restart_retries_max}};
+    environment(ret, plan, c);
+    labels(ret, plan, c, owner);
+    ulimits(ret, service);
+    mounts(ret, service);
+    networks(ret, plan, service);
+    healthcheck(ret, service);
+    limits(ret, service);
+}
+
+void description_deinit(struct description *d) {
+    for (size_t i = 0; i < d->owned_count; i++)
+        free(d->owned[i]);
+    free(d->owned);
+    *d = (struct description){.owned = NULL};
+}
+
+void describe_network_labels(const struct plan *plan, const struct project_network *network,
+                             const char *owner, struct engine_pair list[LABELS_NETWORK_MAX]) {
+    const struct engine_pair ours[LABELS_NETWORK_MAX] = {
+        {LABEL_RUN, plan->run},
+        {LABEL_OWNER, owner},
+        {LABEL_PROJECT, plan->project->name},
+        {"com.docker.compose.network", network->key},
+        {NULL, NULL},
+    };
+    memcpy(list, ours, sizeof ours);
+}

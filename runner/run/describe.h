@@ -1,0 +1,35 @@
+#pragma once
+
+/*
+ * From a planned container to what the engine is asked to create: the service's keys one by one,
+ * the environment that tells a container who it is, and the labels by which we and `docker compose`
+ * find it again. Nothing is asked or changed; relative paths in labels become absolute.
+ */
+
+#include "runner/engine/container.h"
+#include "runner/plan/plan.h"
+
+#define LABEL_RUN "io.seatrial.run"
+#define LABEL_OWNER "io.seatrial.owner"
+#define LABEL_ROLE "io.seatrial.role"
+#define LABEL_INDEX "io.seatrial.index"
+#define LABEL_PROJECT "com.docker.compose.project"
+#define LABEL_SERVICE "com.docker.compose.service"
+#define LABEL_NUMBER "com.docker.compose.container-number"
+#define LABEL_ONEOFF "com.docker.compose.oneoff"
+
+struct description {
+    struct engine_container_spec spec;
+    void **owned; /* what the lists of `spec` point to, besides the plan */
+    size_t owned_count, owned_capacity;
+};
+
+/* Borrows plan and owner until description_deinit. */
+void describe_container(const struct plan *plan, const struct plan_container *container,
+                        const char *owner, struct description *ret);
+void description_deinit(struct description *d);
+
+/* Labels of a network of ours; `pairs` has room for LABELS_NETWORK_MAX. */
+enum { LABELS_NETWORK_MAX = 6 };
+void describe_network_labels(const struct plan *plan, const struct project_network *network,
+                             const char *owner, struct engine_pair pairs[LABELS_NETWORK_MAX]);

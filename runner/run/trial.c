@@ -1,0 +1,410 @@
+#include "runner/run/trial.h"
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/run/interrupt.h"
+#include "runner/run/lane.h"
+#include "runner/run/lock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LANES_MIN = 8, /* where engines start containers fastest: docs/decisions/0002 */
+    LANES_MAX = 64,
+    TICK_MS = 200, /* of the progress display */
+};
+
+/* What every kind of step does. */
+static act_function *const actions[] = {
+    [STEP_CHECK_HOST] = act_check_host,
+    [STEP_BUILD_IMAGE] = act_build_image,
+    [STEP_FIND_IMAGE] = act_find_image,
+    [STEP_CREATE_NETWORK] = act_create_network,
+    [STEP_CREATE_CONTAINER] = act_create_container,
+    [STEP_START_CONTAINER] = act_start_container,
+    [STEP_WAIT_HEALTHY] = act_wait_healthy,
+    [STEP_START_COMMANDS] = act_start_commands,
+    [STEP_WAIT_EXIT] = act_wait_exit,
+    [STEP_STOP_COMMANDS] = act_stop_commands,
+    [STEP_STOP_CONTAINER] = act_stop_container,
+    [STEP_COLLECT_CONTAINER] = act_collect_container,
+    [STEP_REMOVE_CONTAINER] = act_remove_container,
+    [STEP_REMOVE_NETWORK] = act_remove_network,
+};
+
+/* ---- what steps use ---- */
+
+void act_say(const struct act *act, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, 64 << 10);
+    buffer_vformat(&text, format, args);
+    va_end(args);
+    event_post_text(&act->trial->queue, EVENT_STEP_TEXT, act->step_index, "%s",
+                    buffer_string(&text));
+}
+
+void act_warn(const struct act *act, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, 64 << 10);
+    buffer_vformat(&text, format, args);
+    va_end(args);
+    event_post_text(&act->trial->queue, EVENT_WARNING, act->step_index, "%s", buffer_string(&text));
+}
+
+struct task act_forward_task(const struct act *act) {
+    return (struct task){.cancel = &act->trial->forward, .deadline = INSTANT_NEVER};
+}
+
+struct task act_cleanup_task(const struct act *act) {
+    return (struct task){.cancel = &act->trial->cleanup, .deadline = INSTANT_NEVER};
+}
+
+/* ---- lanes ---- */
+
+static enum step_state carry_out(struct trial *t, size_t index, struct engine **engine,
+                                 struct error *err) {
+    const struct step *step = &t->plan->steps[index];
+    struct act act = {.trial = t, .step_index = index, .step = step};
+    struct task task = step->when == STEP_FORWARD ? act_forward_task(&act) : act_cleanup_task(&act);
+    if (!*engine && engine_open(&t->settings.engine, &task, engine, err) < 0)
+        return STEP_FAILED;
+    act.engine = *engine;
+    int r = actions[step->kind](&act, err);
+    return r < 0 ? STEP_FAILED : r == 0 ? STEP_GOOD : STEP_SKIPPED;
+}
+
+static void lane(void *user, size_t index, struct engine **engine) {
+    struct trial *t = user;
+    struct event *end = event_new(EVENT_STEP_END);
+    end->step = index;
+    end->state = carry_out(t, index, engine, &end->err);
+    if (end->state == STEP_FAILED) {
+        const struct step *step = &t->plan->steps[index];
+        error_wrap(&end->err, "%s '%s' on host '%s'", step_verb(step->kind),
+                   plan_subject(t->plan, step), t->plan->hosts[step->host].name);
+    }
+    event_post(&t->queue, end);
+}
+
+/* ---- main thread ---- */
+
+static void remember(char ***list, size_t *count, size_t *capacity, const char *text) {
+    mem_grow(*list, *count, *capacity);
+    (*list)[(*count)++] = text_dup(text);
+}
+
+static void fail(struct trial *t, const struct error *err) {
+    if (t->first_error.kind == ERROR_NONE)
+        t->first_error = *err;
+    remember(&t->failures, &t->failure_count, &t->failure_capacity, err->text);
+}
+
+static struct json *step_fields(const struct trial *t, size_t index) {
+    const struct step *step = &t->plan->steps[index];
+    struct json *fields = json_new_object();
+    json_set_int(fields, "step", (int64_t)index + 1);
+    json_set_text(fields, "kind", step_kind_name(step->kind));
+    json_set_text(fields, "host", t->plan->hosts[step->host].name);
+    json_set_text(fields, "subject", plan_subject(t->plan, step));
+    return fields;
+}
+
+/* A journal that cannot be written ends the trial, but not its cleanup. */
+static void journal(struct trial *t, const char *event, struct json *fields) {
+    struct error err = ERROR_NULL;
+    static bool told;
+    if (journal_write(&t->journal, event, fields, &err) == 0 || told)
+        return;
+    told = true;
+    fail(t, &err);
+    progress_error(t->settings.progress, &err);
+    schedule_abort(&t->schedule);
+    cancel_raise(&t->forward, 1);
+}
+
+static void dispatch(struct trial *t) {
+    long next;
+    while ((next = schedule_next(&t->schedule)) >= 0) {
+        size_t index = (size_t)next;
+        const struct step *step = &t->plan->steps[index];
+        journal(t, "begin", step_fields(t, index));
+        t->times[index].started = clock_wall();
+        progress_begin(t->settings.progress, index, step,
+                       t->plan->host_count > 1 ? t->plan->hosts[step->host].name : NULL,
+                       plan_subject(t->plan, step));
+        lanes_push(t->lanes[step->host], index);
+    }
+}
+
+static void step_ended(struct trial *t, struct event *event) {
+    size_t index = event->step;
+    const struct step *step = &t->plan->steps[index];
+    struct json *fields = step_fields(t, index);
+    json_set_text(fields, "state", step_state_name(event->state));
+    if (event->state == STEP_FAILED)
+        json_set_text(fields, "error", event->err.text);
+    if (step_subject(step->kind) == SUBJECT_CONTAINER && t->containers[step->subject].created)
+        json_set_text(fields, "container", t->containers[step->subject].id);
+    t->times[index].ended = clock_wall();
+    schedule_end(&t->schedule, index, event->state);
+    journal(t, "end", fields);
+    progress_end(t->settings.progress, index, event->state, &event->err);
+    if (event->state != STEP_FAILED)
+        return;
+    /* What we ended ourselves is no failure of its own. */
+    if (event->err.kind != ERROR_CANCELLED || step->when != STEP_FORWARD)
+        fail(t, &event->err);
+    if (event->err.hint[0] && event->err.kind != ERROR_CANCELLED)
+        progress_note(t->settings.progress, "hint: %s", event->err.hint);
+    if (step->when == STEP_FORWARD)
+        cancel_raise(&t->forward, 1);
+}
+
+/* Of the loader: to whoever is attached, else as the progress of waiting for its end. */
+static void show_line(struct trial *t, const struct event *event) {
+    if (t->settings.attach) {
+        progress_clear(t->settings.progress);
+        fprintf(t->out, "%s\n", event->text);
+        fflush(t->out);
+        return;
+    }
+    for (size_t i = 0; i < t->plan->step_count; i++)
+        if (t->plan->steps[i].kind == STEP_WAIT_EXIT && t->plan->steps[i].subject == event->step)
+            progress_text(t->settings.progress, i, event->text);
+}
+
+static void handle(struct trial *t, struct event *event) {
+    switch (event->kind) {
+    case EVENT_STEP_TEXT: progress_text(t->settings.progress, event->step, event->text); break;
+    case EVENT_STEP_END: step_ended(t, event); break;
+    case EVENT_LINE: show_line(t, event); break;
+    case EVENT_NOTE: progress_note(t->settings.progress, "%s", event->text); break;
+    case EVENT_WARNING:
+        progress_warn(t->settings.progress, "%s", event->text);
+        remember(&t->warnings, &t->warning_count, &t->warning_capacity, event->text);
+        break;
+    }
+}
+
+static void handle_events(struct trial *t) {
+    struct event *event;
+    while ((event = event_take(&t->queue))) {
+        handle(t, event);
+        event_free(event);
+    }
+}
+
+static void handle_interrupt(struct trial *t) {
+    uint64_t counter;
+    ssize_t n = read(interrupt_cancel.event_fd, &counter, sizeof counter);
+    (void)n;
+    int level = cancel_level(&interrupt_cancel);
+    if (level >= 1 && !t->interrupted) {
+        t->interrupted = true;
+        progress_note(t->settings.progress,
+                      "interrupted: ending the trial, collecting, cleaning up (again to stop "
+                      "waiting)");
+        journal(t, "interrupt", NULL);
+        schedule_abort(&t->schedule);
+        cancel_raise(&t->forward, 1);
+    }
+    if (level >= 2 && cancel_level(&t->cleanup) == 0) {
+        progress_note(t->settings.progress, "interrupted again: not waiting any more");
+        cancel_raise(&t->cleanup, 1);
+    }
+}
+
+static void main_loop(struct trial *t) {
+    for (;;) {
+        dispatch(t);
+        if (schedule_done(&t->schedule))
+            return;
+        assert(schedule_count(&t->schedule, STEP_RUNNING) > 0);
+        struct pollfd fds[2] = {{.fd = t->queue.event_fd, .events = POLLIN},
+                                {.fd = interrupt_cancel.event_fd, .events = POLLIN}};
+        int n = poll(fds, 2, TICK_MS);
+        assert(n >= 0 || errno == EINTR);
+        if (n > 0 && fds[1].revents)
+            handle_interrupt(t);
+        handle_events(t);
+        progress_tick(t->settings.progress);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+static size_t lane_count(const struct plan *plan) {
+    size_t wanted = LANES_MIN + plan->container_count;
+    return wanted > LANES_MAX ? LANES_MAX : wanted;
+}
+
+static void trial_allocate(struct trial *t) {
+    const struct plan *plan = t->plan;
+    schedule_init(&t->schedule, plan->steps, plan->step_count);
+    t->lanes = mem_new_array(struct lanes *, plan->host_count);
+    t->hosts = mem_new_array(struct trial_host, plan->host_count);
+    t->images = mem_new_array(struct trial_image, plan->image_count);
+    t->containers = mem_new_array(struct trial_container, plan->container_count);
+    t->networks_created = mem_new_array(bool, plan->project->network_count);
+    t->times = mem_new_array(struct trial_time, plan->step_count);
+    for (size_t i = 0; i < plan->host_count; i++)
+        t->lanes[i] = lanes_new(lane_count(plan), lane, t);
+    for (size_t i = 0; i < plan->container_count; i++)
+        t->containers[i].folder = results_container_folder(
+            &t->results, plan->hosts[plan->containers[i].host].name, plan->containers[i].name);
+}
+
+static void free_texts(char **list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void free_hosts(struct trial *t) {
+    for (size_t i = 0; i < t->plan->host_count; i++) {
+        struct trial_host *h = &t->hosts[i];
+        if (h->custom)
+            custom_stop(h->custom, NULL);
+        free(h->engine_version);
+        free(h->engine_id);
+        free(h->os);
+        free(h->kernel);
+        free(h->storage_driver);
+    }
+    free(t->hosts);
+}
+
+static void free_containers(struct trial *t) {
+    for (size_t i = 0; i < t->plan->container_count; i++) {
+        struct trial_container *c = &t->containers[i];
+        if (c->log)
+            log_follow_end(c->log, 0, &c->log_result);
+        free(c->folder);
+        free(c->image_id);
+        free(c->last_lines);
+    }
+    free(t->containers);
+}
+
+static void join_lanes(struct trial *t) {
+    for (size_t i = 0; i < t->plan->host_count; i++) {
+        lanes_free(t->lanes[i]);
+        t->lanes[i] = NULL;
+    }
+}
+
+static void trial_deinit(struct trial *t) {
+    if (t->lanes) {
+        join_lanes(t);
+        free(t->lanes);
+        free_hosts(t);
+        free_containers(t);
+    }
+    for (size_t i = 0; t->images && i < t->plan->image_count; i++) {
+        free(t->images[i].digest);
+        free(t->images[i].context);
+    }
+    free(t->images);
+    free(t->networks_created);
+    free(t->times);
+    free_texts(t->failures, t->failure_count);
+    free_texts(t->warnings, t->warning_count);
+    free_texts(t->left_behind, t->left_count);
+    schedule_deinit(&t->schedule);
+    event_queue_deinit(&t->queue);
+    journal_close(&t->journal);
+    results_deinit(&t->results);
+    cancel_deinit(&t->forward);
+    cancel_deinit(&t->cleanup);
+}
+
+static int open_results(struct trial *t, struct error *err) {
+    const struct trial_settings *s = &t->settings;
+    const struct plan *plan = t->plan;
+    if (s->results_folder) {
+        t->results.folder = path_absolute(s->results_folder);
+        snprintf(t->results.run, sizeof t->results.run, "%s", plan->run);
+        return 0;
+    }
+    const char *root = s->results_root ? s->results_root : plan->deployment->local.perf_test_root;
+    return results_create(root, plan->options.mode == PLAN_LOAD ? "load" : plan->name, plan->run,
+                          t->started, &t->results, err);
+}
+
+static int trial_begin(struct trial *t, struct error *err) {
+    const struct plan *plan = t->plan;
+    cleanup_free char *journal_path = NULL;
+    if (open_results(t, err) < 0)
+        return -1;
+    journal_path = path_join(t->results.folder, "journal.jsonl");
+    struct json *fields = json_new_object();
+    json_set_text(fields, "run", plan->run);
+    json_set_text(fields, "project", plan->project->name);
+    json_set_text(fields, "owner", t->settings.owner);
+    json_set_int(fields, "steps", (int64_t)plan->step_count);
+    if (journal_open(&t->journal, journal_path, err) < 0) {
+        json_free(fields);
+        return -1;
+    }
+    if (journal_write(&t->journal, "run", fields, err) < 0)
+        return -1;
+    trial_allocate(t);
+    progress_note(t->settings.progress, "run %s: results in %s", plan->run, t->results.folder);
+    return 0;
+}
+
+/* Interrupted, then left behind, then the first failure, then the verdict. */
+static int exit_status(const struct trial *t, bool good) {
+    if (t->interrupted)
+        return interrupt_exit_status();
+    if (t->left_count)
+        return error_exit_status(ERROR_LEFT_BEHIND);
+    if (t->first_error.kind != ERROR_NONE)
+        return error_exit_status(t->first_error.kind);
+    return good ? 0 : error_exit_status(ERROR_FAILED);
+}
+
+int trial_run(const struct plan *plan, const struct trial_settings *settings, FILE *out,
+              int *ret_exit_status, struct error *err) {
+    cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
+    /* A loader by hand goes beside whatever else is done with the project. */
+    if (plan->options.mode != PLAN_LOAD && project_lock_take(plan->project->name, &lock, err) < 0)
+        return -1;
+    cleanup(trial_deinit) struct trial t = {.plan = plan,
+                                            .settings = *settings,
+                                            .out = out,
+                                            .journal = JOURNAL_NULL,
+                                            .forward = {.event_fd = -1},
+                                            .cleanup = {.event_fd = -1},
+                                            .started = clock_wall()};
+    if (!t.settings.health_timeout_ns)
+        t.settings.health_timeout_ns = HEALTH_TIMEOUT_NS_DEFAULT;
+    if (event_queue_init(&t.queue, err) < 0 || cancel_init(&t.forward, err) < 0 ||
+        cancel_init(&t.cleanup, err) < 0 || trial_begin(&t, err) < 0)
+        return -1;
+    main_loop(&t);
+    join_lanes(&t);
+    handle_events(&t);
+    trial_sweep(&t);
+    journal(&t, "end of run", NULL);
+
+    struct error reporting = ERROR_NULL;
+    int good = trial_report(&t, out, &reporting);
+    if (good < 0) {
+        fail(&t, &reporting);
+        progress_error(settings->progress, &reporting);
+    }
+    *ret_exit_status = exit_status(&t, good == 1);
+    return 0;
+}

@@ -1,0 +1,148 @@
+#pragma once
+
+/*
+ * A trial: carries a plan out. The main thread asks the schedule for steps, writes the journal,
+ * hands the steps to the lanes of their hosts, shows what the lanes say, and in the end makes the
+ * report. It goes on to the end of the cleanup whatever fails; only the second interrupt stops it.
+ *
+ * Threads: trial_run belongs to the main thread. While a step runs, its lane alone owns the record
+ * of the container, image or network that the step is about; the queue hands it over.
+ */
+
+#include "runner/collect/custom.h"
+#include "runner/collect/logs.h"
+#include "runner/engine/container.h"
+#include "runner/engine/image.h"
+#include "runner/plan/plan.h"
+#include "runner/plan/schedule.h"
+#include "runner/report/summary.h"
+#include "runner/run/event.h"
+#include "runner/run/journal.h"
+#include "runner/run/progress.h"
+#include "runner/run/results.h"
+
+#define HEALTH_TIMEOUT_NS_DEFAULT (60 * NS_PER_SEC)
+
+struct trial_settings {
+    struct engine_options engine;
+    const char *owner;          /* of all we create */
+    const char *config_path;    /* deployment's folder: where log4cplus.properties may lie */
+    uint64_t health_timeout_ns; /* per container; 0: the default */
+    bool clean_remote;          /* remove what an earlier trial of ours left */
+    bool attach;                /* the loader's output goes to `out`, line by line */
+    const char *results_root;   /* where the folder is made; NULL: the deployment's */
+    const char *results_folder; /* of an earlier run, to go on with; NULL: make one */
+    struct progress *progress;
+};
+
+struct trial_image {
+    char id[ENGINE_IMAGE_ID_SIZE];
+    char *digest;   /* a RepoDigest; NULL: it has none, it never was in a registry */
+    char *context;  /* the context's digest; NULL: it was not built by this run */
+    bool unchanged; /* the build ended in the image that was there before */
+};
+
+/* For whom a loader's lines are watched. */
+struct trial_watch {
+    struct trial *trial;
+    size_t container;
+};
+
+struct trial_container {
+    char id[ENGINE_ID_SIZE];
+    char *folder; /* in the results */
+    char *image_id;
+    bool created, started;
+    bool ended; /* exit_code, oom_killed and restarts are known */
+    bool stopped_by_us;
+    bool removed;
+    int64_t exit_code;
+    int64_t restarts;
+    bool oom_killed;
+    char *last_lines;
+    struct log_follow *log;
+    struct trial_watch watch;
+    struct log_result log_result;
+};
+
+struct trial_host {
+    char *engine_version, *engine_id, *os, *kernel, *storage_driver;
+    int64_t cpus, memory_bytes;
+    int api_minor;
+    struct custom *custom;
+    struct custom_result custom_result;
+    bool custom_ran;
+};
+
+/* When a step ran, for run.json and trace.json. */
+struct trial_time {
+    struct wall_time started, ended;
+};
+
+struct trial {
+    const struct plan *plan;
+    struct trial_settings settings;
+    FILE *out;
+    struct results results;
+    struct journal journal;
+    struct event_queue queue;
+    struct schedule schedule;
+    struct cancel forward; /* raised when the trial fails or is interrupted */
+    struct cancel cleanup; /* raised by the second interrupt */
+    struct lanes **lanes;  /* by host */
+    struct trial_host *hosts;
+    struct trial_image *images;
+    struct trial_container *containers;
+    bool *networks_created;
+    struct trial_time *times; /* by step */
+    struct wall_time started;
+    char **failures;
+    size_t failure_count, failure_capacity;
+    char **warnings;
+    size_t warning_count, warning_capacity;
+    char **left_behind;
+    size_t left_count, left_capacity;
+    struct error first_error; /* decides the exit status */
+    bool interrupted;
+};
+
+/*
+ * Runs the plan, reports to `out` (stdout) and the results. `ret_exit_status` is set also when it
+ * returns a fault, which is one that kept the trial from starting at all.
+ */
+int trial_run(const struct plan *plan, const struct trial_settings *settings, FILE *out,
+              int *ret_exit_status, struct error *err);
+
+/* ---- between the files of this room ---- */
+
+/* A step as its lane sees it. */
+struct act {
+    struct trial *trial;
+    size_t step_index;
+    const struct step *step;
+    struct engine *engine;
+};
+
+/* 0 good, 1 nothing to do, -1 failed. */
+typedef int act_function(struct act *act, struct error *err);
+
+act_function act_check_host, act_build_image, act_find_image, act_create_network,
+    act_create_container, act_start_container, act_wait_healthy, act_start_commands, act_wait_exit,
+    act_stop_commands, act_stop_container, act_collect_container, act_remove_container,
+    act_remove_network;
+
+/* Shows a text about the running step. */
+void act_say(const struct act *act, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A warning that also goes into run.json. */
+void act_warn(const struct act *act, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Ended by failure and first interrupt; or by the second interrupt only. */
+struct task act_forward_task(const struct act *act);
+struct task act_cleanup_task(const struct act *act);
+
+/* Records how a container ended, if it has. */
+void act_record_end(struct trial_container *c, const struct engine_container *state);
+
+/* The end: what is left, then run.json, summary.json, trace.json and the text. */
+void trial_sweep(struct trial *t);
+int trial_report(struct trial *t, FILE *out, struct error *err);

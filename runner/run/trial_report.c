@@ -1,0 +1,424 @@
+/* The end of a trial: what is still there, and what was found out, written down. */
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/engine/network.h"
+#include "runner/report/trace.h"
+#include "runner/run/describe.h"
+#include "runner/run/trial.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUN_SCHEMA = 1, STATE_FILE_MAX = 64 << 10, LOAD_FILE_MAX = 16 << 20, TEXT_MAX = 1 << 20 };
+
+/* Looking for what is left must end even when the user does not wait any more. */
+#define SWEEP_NS (10 * NS_PER_SEC)
+
+static void leave(struct trial *t, const char *what, const char *name, const char *state) {
+    mem_grow(t->left_behind, t->left_count, t->left_capacity);
+    t->left_behind[t->left_count++] =
+        text_format("%s %s on host %s%s", what, name, t->plan->hosts[0].name, state);
+}
+
+static bool is_kept(const struct trial *t) {
+    const struct plan_options *o = &t->plan->options;
+    return o->keep || o->mode == PLAN_COLLECT || (o->no_load && !t->schedule.aborted);
+}
+
+static bool is_planned_loader(const struct trial *t, const char *name) {
+    for (size_t i = 0; i < t->plan->container_count; i++)
+        if (t->plan->containers[i].service->seatrial.role == PROJECT_ROLE_LOADER &&
+            text_equal(t->plan->containers[i].name, name))
+            return true;
+    return false;
+}
+
+static int sweep(struct trial *t, struct error *err) {
+    struct task forever = TASK_FOREVER;
+    struct task task = task_within(&forever, SWEEP_NS);
+    const struct engine_pair labels[] = {{LABEL_RUN, t->plan->run}, {NULL, NULL}};
+    cleanup(engine_closep) struct engine *engine = NULL;
+    cleanup(engine_container_list_deinit) struct engine_container_list containers =
+        ENGINE_CONTAINER_LIST_NULL;
+    cleanup(engine_network_list_deinit) struct engine_network_list networks =
+        ENGINE_NETWORK_LIST_NULL;
+    if (engine_open(&t->settings.engine, &task, &engine, err) < 0 ||
+        engine_container_list(engine, labels, &task, &containers, err) < 0 ||
+        engine_network_list(engine, labels, &task, &networks, err) < 0)
+        return -1;
+    /* A loader by hand is gone; the replicas that it loaded are not its own to miss. */
+    bool by_hand = t->plan->options.mode == PLAN_LOAD;
+    for (size_t i = 0; i < containers.count; i++)
+        if (!by_hand || is_planned_loader(t, containers.entries[i].name))
+            leave(t, "container", containers.entries[i].name, "");
+    for (size_t i = 0; !by_hand && i < networks.count; i++)
+        leave(t, "network", networks.entries[i].name, "");
+    return 0;
+}
+
+/* Did any step that makes something on the engine ever begin? */
+static bool made_something(const struct trial *t) {
+    for (size_t i = 0; i < t->plan->step_count; i++) {
+        enum step_kind kind = t->plan->steps[i].kind;
+        if ((kind == STEP_CREATE_CONTAINER || kind == STEP_CREATE_NETWORK ||
+             kind == STEP_REMOVE_CONTAINER) &&
+            t->schedule.states[i] != STEP_SKIPPED)
+            return true;
+    }
+    return false;
+}
+
+void trial_sweep(struct trial *t) {
+    struct error err = ERROR_NULL;
+    if (!made_something(t) || is_kept(t) || sweep(t, &err) == 0)
+        return;
+    /* Nobody answers: then all that was made and not seen removed may still be there. */
+    progress_error(t->settings.progress, &err);
+    for (size_t i = 0; i < t->plan->container_count; i++)
+        if (t->containers[i].created && !t->containers[i].removed)
+            leave(t, "container", t->plan->containers[i].name, " (its engine does not answer)");
+    for (size_t i = 0; i < t->plan->project->network_count; i++)
+        if (t->networks_created[i])
+            leave(t, "network", t->plan->project->networks[i].name,
+                  " (its engine does not answer)");
+}
+
+/* ---- what the containers reported ---- */
+
+struct findings {
+    struct json *load; /* NULL: none */
+    struct request_set *acknowledged;
+    struct agreement_replica *replicas;
+    size_t replica_count;
+    struct agreement agreement;
+    struct report_container *containers;
+};
+
+static void findings_deinit(struct findings *f) {
+    for (size_t i = 0; i < f->replica_count; i++)
+        if (f->replicas[i].executed)
+            request_set_free(f->replicas[i].executed);
+    if (f->acknowledged)
+        request_set_free(f->acknowledged);
+    json_free(f->load);
+    free(f->replicas);
+    free(f->containers);
+}
+
+/* A file of a container that may be missing: then 1. A broken one is a warning and counts as
+ * missing. */
+static int read_file(struct trial *t, const char *folder, const char *name, size_t size_max,
+                     struct buffer *ret) {
+    struct error err = ERROR_NULL;
+    cleanup_free char *path = path_join(folder, name);
+    if (file_read(path, size_max, ret, &err) == 0)
+        return 0;
+    if (err.kind != ERROR_NOT_FOUND)
+        progress_warn(t->settings.progress, "%s", err.text);
+    return 1;
+}
+
+static void unreadable(struct trial *t, const struct plan_container *c, const struct error *err) {
+    progress_warn(t->settings.progress, "what %s reports is not usable: %s", c->name, err->text);
+    mem_grow(t->failures, t->failure_count, t->failure_capacity);
+    t->failures[t->failure_count++] =
+        text_format("what %s reports is not usable: %s", c->name, err->text);
+}
+
+static struct request_set *read_requests(struct trial *t, size_t container, const char *name) {
+    struct error err = ERROR_NULL;
+    struct request_set *set = NULL;
+    cleanup_free char *path = path_join(t->containers[container].folder, name);
+    if (file_exists(path) && request_set_load(path, &set, &err) < 0) {
+        unreadable(t, &t->plan->containers[container], &err);
+        return NULL;
+    }
+    return set;
+}
+
+static void read_replica(struct trial *t, size_t container, struct findings *f) {
+    struct agreement_replica *r = &f->replicas[f->replica_count++];
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    r->name = t->plan->containers[container].name;
+    r->executed = read_requests(t, container, "executed.json");
+    if (read_file(t, t->containers[container].folder, "state.json", STATE_FILE_MAX, &text) == 0 &&
+        agreement_read_state(text.data, text.size, r, &err) < 0)
+        unreadable(t, &t->plan->containers[container], &err);
+}
+
+static void read_loader(struct trial *t, size_t container, struct findings *f) {
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    f->acknowledged = read_requests(t, container, "acknowledged.json");
+    if (read_file(t, t->containers[container].folder, "load.json", LOAD_FILE_MAX, &text) != 0)
+        return;
+    if (json_parse(text.data, text.size, LOAD_FILE_MAX, &f->load, &err) == 0 &&
+        report_check_load(f->load, &err) == 0)
+        return;
+    unreadable(t, &t->plan->containers[container], &err);
+    json_free(f->load);
+    f->load = NULL;
+}
+
+static void describe_end(const struct trial *t, size_t i, struct report_container *ret) {
+    const struct plan_container *plan = &t->plan->containers[i];
+    const struct trial_container *c = &t->containers[i];
+    *ret = (struct report_container){
+        .name = plan->name,
+        .service = plan->service->name,
+        .role = project_role_name(plan->service->seatrial.role),
+        .host = t->plan->hosts[plan->host].name,
+        .image = t->plan->images[plan->image].reference,
+        .image_id = c->image_id,
+        .image_digest = t->images[plan->image].digest,
+        .created = c->created,
+        .ended = c->ended,
+        .exit_code = c->exit_code,
+        .oom_killed = c->oom_killed,
+        .restarts = c->restarts,
+        .stopped_by_us = c->stopped_by_us,
+        .last_lines = c->last_lines,
+    };
+}
+
+static void find_out(struct trial *t, struct findings *f) {
+    const struct plan *plan = t->plan;
+    f->replicas = mem_new_array(struct agreement_replica, plan->container_count);
+    f->containers = mem_new_array(struct report_container, plan->container_count);
+    for (size_t i = 0; i < plan->container_count; i++) {
+        enum project_role role = plan->containers[i].service->seatrial.role;
+        if (role == PROJECT_ROLE_REPLICA)
+            read_replica(t, i, f);
+        if (role == PROJECT_ROLE_LOADER)
+            read_loader(t, i, f);
+        describe_end(t, i, &f->containers[i]);
+    }
+    agreement_check(f->replicas, f->replica_count, f->acknowledged, &f->agreement);
+}
+
+/* ---- run.json and trace.json ---- */
+
+static void set_time(struct json *object, const char *key, struct wall_time time) {
+    char text[WALL_TEXT_SIZE];
+    json_set(object, key, time.ns ? json_new_text(wall_text(time, text)) : json_new_null());
+}
+
+/* Good if nothing of the stage failed, skipped if nothing was done. */
+static void stage_json(const struct trial *t, enum trial_stage stage, struct json *list) {
+    struct wall_time started = {0}, ended = {0};
+    bool failed = false, any = false, done = false;
+    for (size_t i = 0; i < t->plan->step_count; i++) {
+        if (t->plan->steps[i].stage != stage)
+            continue;
+        any = true;
+        const struct trial_time *time = &t->times[i];
+        if (time->started.ns && (!started.ns || time->started.ns < started.ns))
+            started = time->started;
+        if (time->ended.ns > ended.ns)
+            ended = time->ended;
+        failed = failed || t->schedule.states[i] == STEP_FAILED;
+        done = done || t->schedule.states[i] == STEP_GOOD;
+    }
+    if (!any)
+        return;
+    struct json *object = json_append(list, json_new_object());
+    json_set_text(object, "stage", stage_name(stage));
+    set_time(object, "started", started);
+    set_time(object, "ended", ended);
+    json_set_text(object, "outcome", failed ? "failed" : done ? "good" : "skipped");
+}
+
+static void hosts_json(const struct trial *t, struct json *list) {
+    for (size_t i = 0; i < t->plan->host_count; i++) {
+        const struct trial_host *h = &t->hosts[i];
+        struct json *object = json_append(list, json_new_object());
+        json_set_text(object, "name", t->plan->hosts[i].name);
+        json_set_text(object, "address", t->plan->hosts[i].address);
+        json_set(object, "os", json_new_text(h->os));
+        json_set(object, "kernel", json_new_text(h->kernel));
+        json_set_int(object, "cpus", h->cpus);
+        json_set_int(object, "memory_bytes", h->memory_bytes);
+        json_set_int(object, "clock_offset_ns", 0); /* this machine's clock is the trial's */
+        struct json *engine = json_set_object(object, "engine");
+        json_set(engine, "id", json_new_text(h->engine_id));
+        json_set(engine, "version", json_new_text(h->engine_version));
+        json_set(engine, "storage_driver", json_new_text(h->storage_driver));
+        cleanup_free char *api = text_format("1.%d", h->api_minor);
+        json_set_text(engine, "api", api);
+        if (!h->custom_ran)
+            continue;
+        struct json *custom = json_set_object(object, "custom_command");
+        json_set_int(custom, "runs", (int64_t)h->custom_result.runs);
+        json_set_int(custom, "failures", (int64_t)h->custom_result.failures);
+        json_set_int(custom, "overruns", (int64_t)h->custom_result.overruns);
+    }
+}
+
+static void images_json(const struct trial *t, struct json *list) {
+    for (size_t i = 0; i < t->plan->image_count; i++) {
+        const struct trial_image *image = &t->images[i];
+        struct json *object = json_append(list, json_new_object());
+        json_set_text(object, "reference", t->plan->images[i].reference);
+        json_set(object, "id", json_new_text(image->id[0] ? image->id : NULL));
+        json_set(object, "digest", json_new_text(image->digest));
+        json_set_bool(object, "built", t->plan->images[i].build);
+        json_set(object, "context_digest", json_new_text(image->context));
+        json_set_bool(object, "unchanged", image->unchanged);
+    }
+}
+
+static void containers_json(const struct trial *t, const struct findings *f, struct json *list) {
+    for (size_t i = 0; i < t->plan->container_count; i++) {
+        const struct trial_container *c = &t->containers[i];
+        const struct report_container *r = &f->containers[i];
+        if (!c->created)
+            continue;
+        int signal = report_exit_signal(r);
+        struct json *object = json_append(list, json_new_object());
+        json_set_text(object, "name", r->name);
+        json_set_text(object, "host", r->host);
+        json_set_text(object, "role", r->role);
+        json_set_text(object, "id", c->id);
+        json_set_text(object, "image", r->image);
+        json_set(object, "image_id", json_new_text(r->image_id));
+        json_set(object, "image_digest", json_new_text(r->image_digest));
+        json_set(object, "exit_code", r->ended ? json_new_int(r->exit_code) : json_new_null());
+        json_set(object, "signal", signal ? json_new_int(signal) : json_new_null());
+        json_set_bool(object, "oom_killed", r->oom_killed);
+        json_set_int(object, "restarts", r->restarts);
+        json_set_int(object, "log_lines", (int64_t)c->log_result.lines);
+        json_set_bool(object, "log_complete", c->log_result.complete);
+    }
+}
+
+static void texts_json(struct json *object, const char *key, char *const *list, size_t count) {
+    struct json *array = json_set_array(object, key);
+    for (size_t i = 0; i < count; i++)
+        json_append_text(array, list[i]);
+}
+
+static struct json *run_json(const struct trial *t, const struct findings *f,
+                             const struct report_input *input) {
+    struct json *run = json_new_object();
+    json_set_int(run, "schema", RUN_SCHEMA);
+    json_set_text(run, "run", t->plan->run);
+    json_set_text(run, "name", t->plan->name);
+    json_set_text(run, "seatrial", SEATRIAL_VERSION);
+    json_set_text(run, "owner", t->settings.owner);
+    json_set_text(run, "verdict", verdict_name(report_verdict(input)));
+    set_time(run, "started", t->started);
+    set_time(run, "ended", clock_wall());
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, TEXT_MAX);
+    project_write_config(t->plan->project, &text);
+    json_set_text(run, "project", buffer_string(&text));
+    buffer_clear(&text);
+    deployment_write(t->plan->deployment, &text);
+    json_set_text(run, "deployment", buffer_string(&text));
+    json_set(run, "loader_args", json_new_text(t->plan->loader_args));
+    hosts_json(t, json_set_array(run, "hosts"));
+    images_json(t, json_set_array(run, "images"));
+    struct json *stages = json_set_array(run, "stages");
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        stage_json(t, (enum trial_stage)stage, stages);
+    containers_json(t, f, json_set_array(run, "containers"));
+    texts_json(run, "failures", t->failures, t->failure_count);
+    texts_json(run, "warnings", t->warnings, t->warning_count);
+    texts_json(run, "left_behind", t->left_behind, t->left_count);
+    return run;
+}
+
+static struct json *trace_json(const struct trial *t) {
+    struct trace trace;
+    trace_init(&trace);
+    for (size_t i = 0; i < t->plan->step_count; i++) {
+        const struct step *step = &t->plan->steps[i];
+        if (!t->times[i].ended.ns)
+            continue;
+        trace_add(&trace, &(struct trace_span){.name = step_kind_name(step->kind),
+                                               .stage = stage_name(step->stage),
+                                               .host = t->plan->hosts[step->host].name,
+                                               .host_index = step->host,
+                                               .subject = plan_subject(t->plan, step),
+                                               .outcome = step_state_name(t->schedule.states[i]),
+                                               .started_ns = t->times[i].started.ns - t->started.ns,
+                                               .ended_ns = t->times[i].ended.ns - t->started.ns});
+    }
+    return trace_take(&trace);
+}
+
+/* What was done later to a run does not overwrite what the run itself recorded. */
+static const char *record_name(const struct trial *t) {
+    switch (t->plan->options.mode) {
+    case PLAN_TRIAL:
+    case PLAN_LOAD: break;
+    case PLAN_COLLECT: return "collect.json";
+    case PLAN_DOWN: return "down.json";
+    }
+    return "run.json";
+}
+
+static bool had_loader(const struct trial *t) {
+    for (size_t i = 0; i < t->plan->container_count; i++)
+        if (t->plan->containers[i].service->seatrial.role == PROJECT_ROLE_LOADER &&
+            t->containers[i].created)
+            return true;
+    return t->plan->options.mode < PLAN_COLLECT && !t->plan->options.no_load &&
+           !t->plan->options.machines_only;
+}
+
+static int write_all(struct trial *t, const struct findings *f, const struct report_input *input,
+                     struct error *err) {
+    cleanup(json_freep) struct json *run = run_json(t, f, input);
+    cleanup(json_freep) struct json *summary = report_summary(input);
+    cleanup(json_freep) struct json *trace = trace_json(t);
+    if (results_write_json(t->results.folder, record_name(t), run, err) < 0 ||
+        results_write_json(t->results.folder, "trace.json", trace, err) < 0)
+        return -1;
+    return results_write_json(t->results.folder, "summary.json", summary, err);
+}
+
+static void hints_text(const struct trial *t, struct buffer *out) {
+    const struct plan_options *o = &t->plan->options;
+    if (o->no_load && !t->schedule.aborted)
+        buffer_format(out, "The replicas are running. Start the loader by hand:\n"
+                           "  seatrial load -- -b 100\nand end the trial with\n  seatrial down\n");
+    else if (o->keep)
+        buffer_text(out, "The containers were kept; `seatrial down` removes them.\n");
+}
+
+/* 1 when the verdict is good, 0 when it is not, -1 when it could not be written. */
+int trial_report(struct trial *t, FILE *out, struct error *err) {
+    cleanup(findings_deinit) struct findings f = {.load = NULL};
+    find_out(t, &f);
+    struct report_input input = {
+        .run = t->plan->run,
+        .name = t->plan->name,
+        .containers = f.containers,
+        .container_count = t->plan->container_count,
+        .load = f.load,
+        .load_expected = had_loader(t),
+        .agreement = &f.agreement,
+        .interrupted = t->interrupted,
+        .failures = (const char *const *)t->failures,
+        .failure_count = t->failure_count,
+        .left_behind = (const char *const *)t->left_behind,
+        .left_behind_count = t->left_count,
+    };
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, TEXT_MAX);
+    report_text(&input, &text);
+    hints_text(t, &text);
+    buffer_format(&text, "results     %s\n", t->results.folder);
+    progress_clear(t->settings.progress);
+    fwrite(text.data, 1, text.size, out);
+    fflush(out);
+    if (write_all(t, &f, &input, err) < 0)
+        return error_wrap(err, "write the results");
+    return report_verdict(&input) == VERDICT_GOOD;
+}

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# A trial of a small scripted system on the real engine: `load functions` below `load ../../functions`.
+
+# Makes a project of its own in the test's folder.
+prepare_trial() {
+  need_engine
+  project=t$(printf %s "$BATS_TEST_TMPDIR" | sha256sum | cut -c1-8)
+  folder=$BATS_TEST_TMPDIR/trial
+  cp -r "$BATS_TEST_DIRNAME/system" "$folder"
+  cp /bin/busybox "$folder/busybox"
+  export COMPOSE_PROJECT_NAME=$project
+  export ODD='' ODD_ONE='' LOAD_SECONDS='' LOAD_EXIT='' ACKNOWLEDGED=''
+  cat >"$folder/compose.yaml" <<EOF
+services:
+  replica:
+    image: $project
+    build: .
+    command: [/bin/replica.sh]
+    environment: {ODD: "$ODD", ODD_ONE: "\${ODD_ONE}"}
+    deploy: {replicas: 4}
+    network_mode: none
+    healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready]}
+    x-seatrial: {role: replica, per_host: 4}
+  loader:
+    image: $project
+    build: .
+    command: [/bin/loader.sh]
+    environment: [LOAD_SECONDS, LOAD_EXIT, ACKNOWLEDGED]
+    network_mode: none
+    x-seatrial: {role: loader}
+EOF
+  sed -i "s/ODD: \"\"/ODD: \"\${ODD}\"/" "$folder/compose.yaml"
+  cat >"$folder/deployment.yaml" <<EOF
+general: {num_of_replicas: 4, loader_cli: "-b 100", loader_timeout_sec: 60}
+local: {perf_test_root: results}
+EOF
+  results=$folder/results/latest
+}
+
+seatrial() {
+  "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" --progress plain "$@" 3>&-
+}
+
+# Whatever of this project is on the engine.
+of_project() {
+  docker ps --all --quiet --filter "label=com.docker.compose.project=$project"
+  docker network ls --quiet --filter "label=com.docker.compose.project=$project"
+}
+
+nothing_is_left() {
+  [ -z "$(of_project)" ]
+}
+
+# What the engine keeps after a test that went wrong.
+sweep_trial() {
+  [ -n "${project:-}" ] || return 0
+  of_project | xargs --no-run-if-empty docker rm --force >/dev/null
+  docker rmi --force "$project" >/dev/null 2>&1 || true
+}
+
+# With a load that does not end; the process is $!.
+start_in_background() {
+  local out=$1
+  shift
+  LOAD_SECONDS=3600 "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" --progress plain "$@" >"$out" 2>&1 3>&- &
+}
+
+summary() {
+  jq --raw-output "$1" "$results/summary.json"
+}
