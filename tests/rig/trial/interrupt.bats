@@ -1,5 +1,7 @@
 # Ctrl-C in every stage: the trial is ended, collected and cleaned up, and the exit status is 130.
 
+# Variables come from functions.bash; what a test exports is meant for itself alone.
+# shellcheck disable=SC2030,SC2031,SC2154
 bats_require_minimum_version 1.5.0
 load ../../functions
 load functions

@@ -1,5 +1,7 @@
 # Whole trials on a real engine: the good one, and what users get to see when something is wrong.
 
+# Variables come from functions.bash; what a test exports is meant for itself alone.
+# shellcheck disable=SC2030,SC2031,SC2154
 bats_require_minimum_version 1.5.0
 load ../../functions
 load functions

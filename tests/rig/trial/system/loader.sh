@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # A loader of a few lines: it takes $LOAD_SECONDS, and claims 100 requests of client 1.
 b=/bin/busybox
 

@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # A system under test of a few lines: it is healthy, and on SIGTERM says what a replica has to say.
 # What it says wrong is chosen by the environment, for the container whose index is $ODD_ONE.
 b=/bin/busybox
