@@ -350,7 +350,6 @@ static struct instant next_due(const struct driver *d) {
 static void interrupt(struct driver *d) {
     d->interrupted = true;
     d->drain_until = instant_after(clock_instant(), LOADER_DRAIN_NS);
-    epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->config.cancel->event_fd, NULL);
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
         struct client *c = &d->clients[at];
         after = c->after;
@@ -462,7 +461,8 @@ int driver_new(const struct driver_config *config, struct driver **ret, struct e
     d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (d->epoll_fd < 0)
         return error_set_os(err, ERROR_IO, errno, "create an epoll");
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = EVENT_CANCEL};
+    /* Edge-triggered: it stays readable for ever, and each raise is an edge. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = EVENT_CANCEL};
     if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, config->cancel->event_fd, &event) < 0)
         return error_set_os(err, ERROR_IO, errno, "watch for cancellation");
     peers_init(&d->peers, config->targets, d->epoll_fd, config->connect_timeout_ns,
