@@ -15,6 +15,7 @@
 static const char default_properties[] =
     "log4cplus.rootLogger=%s, console\n"
     "log4cplus.appender.console=log4cplus::ConsoleAppender\n"
+    "log4cplus.appender.console.logToStdErr=true\n" /* stdout is for results */
     "log4cplus.appender.console.ImmediateFlush=true\n"
     "log4cplus.appender.console.layout=log4cplus::PatternLayout\n"
     "log4cplus.appender.console.layout.ConversionPattern="

@@ -40,8 +40,7 @@ void progress_line(const struct driver_progress *progress, uint64_t requests, st
                           (double)NS_PER_SEC);
 }
 
-void progress_tell(void *context, const struct driver_progress *progress) {
-    struct progress *p = context;
+void progress_tell(struct progress *p, const struct driver_progress *progress) {
     p->lines++;
     if (!p->live && p->lines % PLAIN_EVERY != 0)
         return;
@@ -56,8 +55,7 @@ void progress_tell(void *context, const struct driver_progress *progress) {
     p->line_open = p->live;
 }
 
-void progress_note(void *context, const char *text) {
-    struct progress *p = context;
+void progress_note(struct progress *p, const char *text) {
     if (++p->warnings > WARNINGS_MAX)
         return;
     cleanup(buffer_deinit) struct buffer harmless;

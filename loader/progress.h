@@ -23,10 +23,9 @@ struct progress {
 };
 
 void progress_init(struct progress *p, FILE *to, bool live, uint64_t requests);
-/* A driver_tell; `context` is the struct progress. */
-void progress_tell(void *context, const struct driver_progress *progress);
-/* A loader_note. */
-void progress_note(void *context, const char *text);
+/* Once a second. */
+void progress_tell(struct progress *p, const struct driver_progress *progress);
+void progress_note(struct progress *p, const char *text);
 /* Ends the live line, and says how many warnings were not shown. */
 void progress_end(struct progress *p);
 

@@ -3,6 +3,7 @@
 #include "lib/cleanup.h"
 #include "lib/cluster.h"
 #include "lib/file.h"
+#include "lib/log.h"
 #include "lib/text.h"
 #include "loader/driver.h"
 #include "loader/limits.h"
@@ -28,7 +29,10 @@ struct trial {
     struct record record;
     struct progress progress;
     struct durations *durations; /* NULL with -i 0 */
+    const char *log_file;        /* NULL: the log goes to the console, by -l */
 };
+
+static const char logger[] = "loader";
 
 static void trial_deinit(struct trial *t) {
     if (t->durations)
@@ -77,6 +81,59 @@ static int prepare_load(struct trial *t, struct error *err) {
         return error_wrap(err, "find the replicas");
     workload_init(&t->workload, &shape, t->seed, index, (uint32_t)o->concurrency);
     return 0;
+}
+
+/* ---- log ---- */
+
+/* Where the runner puts it, and where the original tool expected it. */
+static const char *const log_places[] = {"/seatrial/log4cplus.properties",
+                                         "/perf_loader/config/log4cplus.properties"};
+
+static int open_log(struct trial *t, struct error *err) {
+    static const enum log_level levels[] = {LOG_LEVEL_OFF, LOG_LEVEL_ERROR, LOG_LEVEL_INFO,
+                                            LOG_LEVEL_DEBUG};
+    t->log_file = t->options->log_config;
+    for (size_t i = 0; !t->log_file && i < sizeof log_places / sizeof *log_places; i++)
+        if (file_exists(log_places[i]))
+            t->log_file = log_places[i];
+    return log_open(t->log_file, levels[t->options->log_level], err);
+}
+
+/* People see warnings on stderr in any case; a console log would show them again. */
+static void note(void *context, const char *text) {
+    struct trial *t = context;
+    progress_note(&t->progress, text);
+    if (t->log_file)
+        log_warn(logger, "%s", text);
+}
+
+static void tell(void *context, const struct driver_progress *progress) {
+    struct trial *t = context;
+    progress_tell(&t->progress, progress);
+    log_debug(logger, "%" PRIu64 " sent, %" PRIu64 " outcomes, %" PRIu64 " in flight",
+              progress->record->sent, record_outcomes(progress->record), progress->in_flight);
+}
+
+static void log_begin(const struct trial *t) {
+    const struct options *o = t->options;
+    log_info(logger,
+             "run %s, %zu replicas: %" PRIu64 " requests by %" PRIu64 " clients from %" PRIu64
+             ", seed %" PRIu64 ", %" PRIu64 " keys of %" PRIu64 " bytes, values of %" PRIu64
+             ", payload of %" PRIu64,
+             t->targets.run, t->targets.count, o->requests, o->concurrency, t->workload.client_base,
+             t->seed, o->keys, o->key_size, o->value_size, o->payload_size);
+}
+
+static void log_end(const struct trial *t, int outcome, const struct error *err) {
+    const struct record *r = &t->record;
+    log_info(logger,
+             "%" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " timed out, %" PRIu64
+             " failed, %" PRIu64 " overloaded%s",
+             r->sent, r->outcomes[OUTCOME_ACKNOWLEDGED], r->outcomes[OUTCOME_TIMED_OUT],
+             r->outcomes[OUTCOME_FAILED], r->outcomes[OUTCOME_OVERLOADED],
+             outcome == DRIVER_INTERRUPTED ? "; interrupted" : "");
+    if (outcome < 0 && t->log_file)
+        log_error(logger, "%s", err->text);
 }
 
 /* ---- files ---- */
@@ -146,17 +203,19 @@ static int drive(struct trial *t, struct error *err) {
         .request_timeout_ns = t->options->request_timeout_ns,
         .connect_timeout_ns = t->options->connect_timeout_ns,
         .cancel = t->cancel,
-        .note = progress_note,
-        .tell = progress_tell,
-        .context = &t->progress,
+        .note = note,
+        .tell = tell,
+        .context = t,
     };
     cleanup(driver_freep) struct driver *driver = NULL;
     if (driver_new(&config, &driver, err) < 0)
         return -1;
+    log_begin(t);
     int r = driver_connect(driver, err);
     if (r == DRIVER_DONE)
         r = driver_run(driver, &t->record, err);
     progress_end(&t->progress);
+    log_end(t, r, err);
     return r;
 }
 
@@ -188,7 +247,11 @@ static int finish(struct trial *t, int outcome, struct error *err) {
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
     cleanup(trial_deinit) struct trial t = {.options = options, .cancel = cancel};
     progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options->requests);
-    if (prepare_out(&t, err) < 0 || prepare_load(&t, err) < 0 || open_record(&t, err) < 0)
+    if (open_log(&t, err) < 0)
         return -1;
-    return finish(&t, drive(&t, err), err);
+    int r = -1;
+    if (prepare_out(&t, err) == 0 && prepare_load(&t, err) == 0 && open_record(&t, err) == 0)
+        r = finish(&t, drive(&t, err), err);
+    log_close();
+    return r;
 }

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -76,6 +78,7 @@ void stage_down(struct stage *s) {
 }
 
 static void become_loader(const struct stage *s, char *const argv[]) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a test that failed */
     int out = openat(s->folder.fd, "stdout", O_WRONLY | O_CREAT | O_TRUNC, 0644);
     int err = openat(s->folder.fd, "stderr", O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fchdir(s->folder.fd) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)

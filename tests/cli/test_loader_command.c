@@ -111,6 +111,47 @@ static void a_bad_environment_is_named(void **state) {
     assert_says(s.err, "SEATRIAL_LOADER_ARGS: a ' is not closed");
 }
 
+static void the_log_follows_its_file(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    stage_add(&s, &(struct primary_script){.index = 0, .n = 2, .primary = 0});
+    stage_add(&s, NULL);
+    folder_write(&s.folder, "log.properties",
+                 "log4cplus.rootLogger=INFO, file\n"
+                 "log4cplus.appender.file=log4cplus::FileAppender\n"
+                 "log4cplus.appender.file.File=loader.log\n"
+                 "log4cplus.appender.file.layout=log4cplus::PatternLayout\n"
+                 "log4cplus.appender.file.layout.ConversionPattern=%p %c %m%n\n");
+    stage_load(&s, "-b 20 -c 2 -l 0 -a log.properties");
+    assert_status(&s, 0);
+    cleanup_free char *log = folder_read(&s.folder, "loader.log");
+    assert_says(log, "INFO loader run 3f9c2a1b, 2 replicas: 20 requests by 2 clients from ");
+    assert_says(log, "WARN loader replica 1 ('demo-replica-2' at 127.0.0.1:");
+    assert_says(log, "INFO loader 20 sent, 20 acknowledged, 0 timed out, 0 failed, 0 overloaded\n");
+    assert_says(s.err, "warning: replica 1"); /* people see it, too */
+}
+
+static void without_a_log_file_the_level_decides(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
+    stage_start(&s, STAGE_HERE "-b 5");
+    stage_wait(&s);
+    assert_status(&s, 0);
+    assert_null(strstr(s.err, "INFO"));
+    stage_load(&s, "-b 5 -l 2");
+    assert_status(&s, 0);
+    assert_says(s.err, "INFO  loader: run 3f9c2a1b");
+    assert_null(strstr(s.out, "INFO")); /* results only */
+}
+
+static void a_log_file_that_is_not_there_is_an_error(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    stage_load(&s, "-b 5 -a nowhere.properties");
+    assert_status(&s, 3);
+    assert_says(s.err, "the log configuration 'nowhere.properties' cannot be read");
+}
+
 static void files_of_an_earlier_load_are_gone(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -170,6 +211,9 @@ int main(void) {
         cmocka_unit_test(wrong_command_lines_end_with_2),
         cmocka_unit_test(the_environment_speaks_when_nobody_else_does),
         cmocka_unit_test(a_bad_environment_is_named),
+        cmocka_unit_test(the_log_follows_its_file),
+        cmocka_unit_test(without_a_log_file_the_level_decides),
+        cmocka_unit_test(a_log_file_that_is_not_there_is_an_error),
         cmocka_unit_test(files_of_an_earlier_load_are_gone),
         cmocka_unit_test(a_wrong_cluster_file_is_named_with_its_line),
         cmocka_unit_test(export_tells_a_damaged_file),
