@@ -445,10 +445,6 @@ int driver_connect(struct driver *d, struct error *err) {
     }
 }
 
-uint64_t driver_elapsed_ns(const struct driver *d) {
-    return d->now_ns;
-}
-
 int driver_new(const struct driver_config *config, struct driver **ret, struct error *err) {
     cleanup(driver_freep) struct driver *d = mem_new(struct driver);
     uint32_t clients = config->workload->clients;

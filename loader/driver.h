@@ -70,5 +70,3 @@ int driver_connect(struct driver *d, struct error *err);
  * written; what was recorded until then stands.
  */
 int driver_run(struct driver *d, struct record *record, struct error *err);
-
-uint64_t driver_elapsed_ns(const struct driver *d);

@@ -40,6 +40,7 @@ struct row {
 
 #define AT(field) offsetof(struct options, field)
 
+/* How to add an option: a row here and its field in options.h. Help, default and check follow. */
 static const struct row rows[] = {
     {'b', "requests", "NUMBER", NUMBER, 1, LOADER_REQUESTS_MAX, "4000000", AT(requests), GROUP_LOAD,
      "Number of requests to launch"},
