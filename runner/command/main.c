@@ -84,8 +84,8 @@ static char *add_commands(int key, const char *text, void *input) {
     buffer_init(&help, HELP_MAX);
     buffer_text(&help, "Commands:\n");
     for (size_t i = 0; i < command_count; i++)
-        buffer_format(&help, "  %-10s %s%s\n", commands[i].name, commands[i].summary,
-                      commands[i].run ? "" : " (not supported yet)");
+        if (commands[i].run)
+            buffer_format(&help, "  %-8s  %s\n", commands[i].name, commands[i].summary);
     buffer_text(&help, "\n`seatrial COMMAND --help` tells the options of a command.");
     return buffer_take(&help);
 }

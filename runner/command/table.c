@@ -1,7 +1,7 @@
 #include "runner/command/command.h"
 
 const struct command commands[] = {
-    {"run", "the whole trial; returns when everything is collected and reported", command_run},
+    {"run", "the whole trial, until all is collected and reported", command_run},
     {"plan", "every step that `run` would take; touches nothing", command_plan},
     {"ps", "the trial's containers", command_ps},
     {"logs", "what the containers wrote", command_logs},

@@ -61,38 +61,55 @@ static void compare_states(const struct agreement_replica *replicas, size_t coun
     }
 }
 
-static void compare_requests(const struct agreement_replica *r,
-                             const struct request_set *acknowledged, struct agreement *a) {
-    struct request_check check;
-    request_set_check(acknowledged, r->executed, &check);
-    if (!a->requests_checked || check.acknowledged_in_chain < a->acknowledged_in_chain)
-        a->acknowledged_in_chain = check.acknowledged_in_chain;
-    if (check.duplicates > a->duplicates)
-        a->duplicates = check.duplicates;
-    a->requests_checked = true;
-    if (check.missing)
+static void report_missing(const struct agreement_replica *r, const struct request_check *check,
+                           struct agreement *a) {
+    if (check->missing)
         disagree(a,
                  "%llu acknowledged requests are not in the chain of %s, first: client %llu "
                  "number %llu",
-                 (unsigned long long)check.missing, r->name,
-                 (unsigned long long)check.missing_first[0].client,
-                 (unsigned long long)check.missing_first[0].number);
-    if (check.duplicates)
+                 (unsigned long long)check->missing, r->name,
+                 (unsigned long long)check->missing_first[0].client,
+                 (unsigned long long)check->missing_first[0].number);
+}
+
+static void report_duplicates(const struct agreement_replica *r, const struct request_check *check,
+                              struct agreement *a) {
+    if (check->duplicates)
         disagree(a,
                  "%llu requests are more than once in the chain of %s, first: client %llu "
                  "number %llu",
-                 (unsigned long long)check.duplicates, r->name,
-                 (unsigned long long)check.duplicates_first[0].client,
-                 (unsigned long long)check.duplicates_first[0].number);
+                 (unsigned long long)check->duplicates, r->name,
+                 (unsigned long long)check->duplicates_first[0].client,
+                 (unsigned long long)check->duplicates_first[0].number);
+}
+
+/* What is lowest, or highest, among the replicas is what the trial has to answer for. */
+static void compare_requests(const struct agreement_replica *r,
+                             struct request_set *const *acknowledged, size_t count,
+                             struct agreement *a) {
+    uint64_t in_chain = 0;
+    struct request_check check;
+    for (size_t i = 0; i < count; i++) {
+        request_set_check(acknowledged[i], r->executed, &check);
+        in_chain += check.acknowledged_in_chain;
+        report_missing(r, &check, a);
+    }
+    report_duplicates(r, &check, a);
+    if (!a->requests_checked || in_chain < a->acknowledged_in_chain)
+        a->acknowledged_in_chain = in_chain;
+    if (check.duplicates > a->duplicates)
+        a->duplicates = check.duplicates;
+    a->requests_checked = true;
 }
 
 void agreement_check(const struct agreement_replica *replicas, size_t count,
-                     const struct request_set *acknowledged, struct agreement *ret) {
+                     struct request_set *const *acknowledged, size_t acknowledged_count,
+                     struct agreement *ret) {
     *ret = (struct agreement){.ok = true};
     compare_states(replicas, count, ret);
-    for (size_t i = 0; acknowledged && i < count; i++)
+    for (size_t i = 0; acknowledged_count && i < count; i++)
         if (replicas[i].executed)
-            compare_requests(&replicas[i], acknowledged, ret);
+            compare_requests(&replicas[i], acknowledged, acknowledged_count, ret);
     ret->ok = ret->ok && ret->checked;
 }
 

@@ -42,9 +42,10 @@ struct agreement {
 int agreement_read_state(const char *text, size_t size, struct agreement_replica *ret,
                          struct error *err);
 
-/* `acknowledged` may be NULL: not said. */
+/* `acknowledged`: what each loader said; none: not said. No two of them hold the same request. */
 void agreement_check(const struct agreement_replica *replicas, size_t count,
-                     const struct request_set *acknowledged, struct agreement *ret);
+                     struct request_set *const *acknowledged, size_t acknowledged_count,
+                     struct agreement *ret);
 
 /* The `agreement` object of summary.json; null where nothing was checked. */
 struct json *agreement_json(const struct agreement *a);

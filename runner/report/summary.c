@@ -180,7 +180,7 @@ static void latency_text(const struct json *load, struct buffer *out) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         double ns = 0;
         if (json_require_number(latency, names[i], &ns, &ignored) == 0)
-            buffer_format(out, "%s %.3f ms  ", names[i], ns / 1e6);
+            buffer_format(out, "%s%s %.3f ms", i ? "  " : "", names[i], ns / 1e6);
     }
     buffer_text(out, "\n");
 }
@@ -202,9 +202,10 @@ static void load_text(const struct report_input *in, struct buffer *out) {
     latency_text(in->load, out);
 }
 
-static void agreement_text(const struct agreement *a, struct buffer *out) {
+static void agreement_text(const struct agreement *a, bool expected, struct buffer *out) {
     if (!a->checked) {
-        buffer_text(out, "agreement   not checked: no replica reported its state\n");
+        if (expected)
+            buffer_text(out, "agreement   not checked: no replica reported its state\n");
         return;
     }
     buffer_format(out, "agreement   %s: %zu replicas, height %" PRIu64 ", digest %.16s\n",
@@ -217,16 +218,18 @@ static void agreement_text(const struct agreement *a, struct buffer *out) {
 }
 
 static void containers_text(const struct report_input *in, struct buffer *out) {
+    const char *head = "containers  ";
     for (size_t i = 0; i < in->container_count; i++) {
         const struct report_container *c = &in->containers[i];
         if (!c->created)
             continue;
-        buffer_format(out, "%s%s on %s, image %.19s", i == 0 ? "containers  " : "            ",
-                      c->name, c->host, c->image_id ? c->image_id : "unknown");
+        buffer_format(out, "%s%s on %s, image %.19s", head, c->name, c->host,
+                      c->image_id ? c->image_id : "unknown");
         if (c->ended)
             buffer_format(out, ", exit status %" PRId64 "\n", c->exit_code);
         else
             buffer_text(out, "\n");
+        head = "            ";
     }
 }
 
@@ -253,7 +256,7 @@ void report_text(const struct report_input *in, struct buffer *out) {
         indented(c->last_lines, out);
     }
     load_text(in, out);
-    agreement_text(in->agreement, out);
+    agreement_text(in->agreement, in->agreement_expected, out);
     containers_text(in, out);
     for (size_t i = 0; i < in->left_behind_count; i++)
         buffer_format(out, "%s%s\n", i == 0 ? "LEFT BEHIND " : "            ", in->left_behind[i]);

@@ -53,6 +53,7 @@ struct report_input {
     const struct json *load; /* load.json of the loader; NULL: not there */
     bool load_expected;      /* a loader was to run */
     const struct agreement *agreement;
+    bool agreement_expected; /* replicas have come to their end: say so if nothing was checked */
     bool interrupted;
     const char *const *failures; /* steps that failed, as sentences */
     size_t failure_count;

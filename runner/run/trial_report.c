@@ -9,6 +9,7 @@
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
 
+#include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,8 +91,9 @@ void trial_sweep(struct trial *t) {
 /* ---- what the containers reported ---- */
 
 struct findings {
-    struct json *load; /* NULL: none */
-    struct request_set *acknowledged;
+    struct json *load;                 /* NULL: none */
+    struct request_set **acknowledged; /* by loader, and by load that was started by hand */
+    size_t acknowledged_count, acknowledged_capacity;
     struct agreement_replica *replicas;
     size_t replica_count;
     struct agreement agreement;
@@ -102,8 +104,9 @@ static void findings_deinit(struct findings *f) {
     for (size_t i = 0; i < f->replica_count; i++)
         if (f->replicas[i].executed)
             request_set_free(f->replicas[i].executed);
-    if (f->acknowledged)
-        request_set_free(f->acknowledged);
+    for (size_t i = 0; i < f->acknowledged_count; i++)
+        request_set_free(f->acknowledged[i]);
+    free(f->acknowledged);
     json_free(f->load);
     free(f->replicas);
     free(f->containers);
@@ -122,22 +125,46 @@ static int read_file(struct trial *t, const char *folder, const char *name, size
     return 1;
 }
 
-static void unreadable(struct trial *t, const struct plan_container *c, const struct error *err) {
-    progress_warn(t->settings.progress, "what %s reports is not usable: %s", c->name, err->text);
+static void unreadable(struct trial *t, const char *who, const struct error *err) {
+    progress_warn(t->settings.progress, "what %s reports is not usable: %s", who, err->text);
     mem_grow(t->failures, t->failure_count, t->failure_capacity);
     t->failures[t->failure_count++] =
-        text_format("what %s reports is not usable: %s", c->name, err->text);
+        text_format("what %s reports is not usable: %s", who, err->text);
 }
 
-static struct request_set *read_requests(struct trial *t, size_t container, const char *name) {
+static struct request_set *read_requests(struct trial *t, const char *folder, const char *who,
+                                         const char *name) {
     struct error err = ERROR_NULL;
     struct request_set *set = NULL;
-    cleanup_free char *path = path_join(t->containers[container].folder, name);
+    cleanup_free char *path = path_join(folder, name);
     if (file_exists(path) && request_set_load(path, &set, &err) < 0) {
-        unreadable(t, &t->plan->containers[container], &err);
+        unreadable(t, who, &err);
         return NULL;
     }
     return set;
+}
+
+static void read_acknowledged(struct trial *t, const char *folder, const char *who,
+                              struct findings *f) {
+    struct request_set *set = read_requests(t, folder, who, "acknowledged.json");
+    if (!set)
+        return;
+    mem_grow(f->acknowledged, f->acknowledged_count, f->acknowledged_capacity);
+    f->acknowledged[f->acknowledged_count++] = set;
+}
+
+/* Loads that were started by hand have folders of their own below the run's. */
+static void read_loads_by_hand(struct trial *t, struct findings *f) {
+    glob_t found;
+    cleanup_free char *pattern =
+        text_format("%s/*-load-*/*/*/acknowledged.json", t->results.folder);
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        cleanup_free char *folder = path_folder(found.gl_pathv[i]);
+        read_acknowledged(t, folder, "a loader by hand", f);
+    }
+    globfree(&found);
 }
 
 static void read_replica(struct trial *t, size_t container, struct findings *f) {
@@ -145,22 +172,22 @@ static void read_replica(struct trial *t, size_t container, struct findings *f) 
     struct error err = ERROR_NULL;
     cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
     r->name = t->plan->containers[container].name;
-    r->executed = read_requests(t, container, "executed.json");
+    r->executed = read_requests(t, t->containers[container].folder, r->name, "executed.json");
     if (read_file(t, t->containers[container].folder, "state.json", STATE_FILE_MAX, &text) == 0 &&
         agreement_read_state(text.data, text.size, r, &err) < 0)
-        unreadable(t, &t->plan->containers[container], &err);
+        unreadable(t, t->plan->containers[container].name, &err);
 }
 
 static void read_loader(struct trial *t, size_t container, struct findings *f) {
     struct error err = ERROR_NULL;
     cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
-    f->acknowledged = read_requests(t, container, "acknowledged.json");
+    read_acknowledged(t, t->containers[container].folder, t->plan->containers[container].name, f);
     if (read_file(t, t->containers[container].folder, "load.json", LOAD_FILE_MAX, &text) != 0)
         return;
     if (json_parse(text.data, text.size, LOAD_FILE_MAX, &f->load, &err) == 0 &&
         report_check_load(f->load, &err) == 0)
         return;
-    unreadable(t, &t->plan->containers[container], &err);
+    unreadable(t, t->plan->containers[container].name, &err);
     json_free(f->load);
     f->load = NULL;
 }
@@ -192,13 +219,16 @@ static void find_out(struct trial *t, struct findings *f) {
     f->containers = mem_new_array(struct report_container, plan->container_count);
     for (size_t i = 0; i < plan->container_count; i++) {
         enum project_role role = plan->containers[i].service->seatrial.role;
-        if (role == PROJECT_ROLE_REPLICA)
+        if (role == PROJECT_ROLE_REPLICA && t->plan->options.mode != PLAN_LOAD)
             read_replica(t, i, f);
         if (role == PROJECT_ROLE_LOADER)
             read_loader(t, i, f);
         describe_end(t, i, &f->containers[i]);
     }
-    agreement_check(f->replicas, f->replica_count, f->acknowledged, &f->agreement);
+    if (t->plan->options.mode != PLAN_LOAD)
+        read_loads_by_hand(t, f);
+    agreement_check(f->replicas, f->replica_count, f->acknowledged, f->acknowledged_count,
+                    &f->agreement);
 }
 
 /* ---- run.json and trace.json ---- */
@@ -366,10 +396,9 @@ static const char *record_name(const struct trial *t) {
 static bool had_loader(const struct trial *t) {
     for (size_t i = 0; i < t->plan->container_count; i++)
         if (t->plan->containers[i].service->seatrial.role == PROJECT_ROLE_LOADER &&
-            t->containers[i].created)
+            (t->containers[i].started || t->containers[i].ended))
             return true;
-    return t->plan->options.mode < PLAN_COLLECT && !t->plan->options.no_load &&
-           !t->plan->options.machines_only;
+    return false;
 }
 
 static int write_all(struct trial *t, const struct findings *f, const struct report_input *input,
@@ -404,6 +433,9 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
         .load = f.load,
         .load_expected = had_loader(t),
         .agreement = &f.agreement,
+        .agreement_expected = t->plan->options.mode == PLAN_TRIAL
+                                  ? had_loader(t)
+                                  : t->plan->options.mode != PLAN_LOAD,
         .interrupted = t->interrupted,
         .failures = (const char *const *)t->failures,
         .failure_count = t->failure_count,

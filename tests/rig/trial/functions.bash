@@ -8,6 +8,7 @@ prepare_trial() {
   folder=$BATS_TEST_TMPDIR/trial
   cp -r "$BATS_TEST_DIRNAME/system" "$folder"
   cp /bin/busybox "$folder/busybox"
+  cp "$SEATRIAL_BIN/rig_crash" "$folder/crash"
   export COMPOSE_PROJECT_NAME=$project
   export ODD='' ODD_ONE='' LOAD_SECONDS='' LOAD_EXIT='' ACKNOWLEDGED=''
   cat >"$folder/compose.yaml" <<EOF
@@ -20,7 +21,7 @@ services:
     deploy: {replicas: 4}
     network_mode: none
     healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready]}
-    x-seatrial: {role: replica, per_host: 4}
+    x-seatrial: {role: replica, per_host: 4, cores: /cores}
   loader:
     image: $project
     build: .

@@ -68,6 +68,7 @@ teardown() {
   [ -s "$results/local/$project-replica-1/output.log" ]
   run -0 --separate-stderr seatrial down
   [[ $output == *"agreement   yes: 4 replicas"* ]]
+  [[ $output == *"200 acknowledged and in the chain"* ]]
   grep -q 'last words of 0' "$results/local/$project-replica-1/output.log"
   nothing_is_left
   run -0 seatrial down
@@ -139,6 +140,18 @@ teardown() {
   [ "$(summary .verdict)" = crashed ]
   [ "$(summary '.containers[] | select(.name | endswith("replica-1")) | .signal')" = 11 ]
   [[ $output == *"$project-replica-1 on local was ended by signal 11"* ]]
+  nothing_is_left
+}
+
+@test "a replica that faults leaves its core dump in the results" {
+  [[ $(cat /proc/sys/kernel/core_pattern) != [\|/]* ]] || lacking "this host's core pattern leads out of the containers"
+  ODD=core ODD_ONE=3 run -1 seatrial run
+  [ "$(summary .verdict)" = crashed ]
+  [[ $output == *"$project-replica-4 left core dumps"* ]]
+  core=$(find "$results/local/$project-replica-4/cores" -type f)
+  file_type=$(head -c 4 "$core" | tail -c 3)
+  [ "$file_type" = ELF ]
+  [ ! -e "$results/local/$project-replica-1/cores" ]
   nothing_is_left
 }
 

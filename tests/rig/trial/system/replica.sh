@@ -26,6 +26,7 @@ if [ "$SEATRIAL_INDEX" = "$ODD_ONE" ]; then
   case $ODD in
     crash) echo "planted: cannot go on" >&2 && exit 3 ;;
     crash-later) echo >/seatrial/out/ready && $b sleep 1 && exit 139 ;; # what a SIGSEGV looks like
+    core) exec /bin/crash ;;
     sick) $b sleep 3600 & wait $! ;;
   esac
 fi

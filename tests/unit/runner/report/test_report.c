@@ -43,7 +43,7 @@ static void agree(uint64_t without, uint64_t twice, struct agreement *ret) {
                                        .digest = "abcd",
                                        .executed = requests(odd ? without : 0, odd ? twice : 0)};
     }
-    agreement_check(replicas, REPLICAS, acknowledged, ret);
+    agreement_check(replicas, REPLICAS, &acknowledged, 1, ret);
     for (size_t i = 0; i < REPLICAS; i++)
         request_set_free(replicas[i].executed);
 }
@@ -83,24 +83,48 @@ static void different_heights_or_digests_disagree(void **state) {
     struct agreement_replica r[2] = {{.name = "a", .has_state = true, .height = 5, .digest = "x"},
                                      {.name = "b", .has_state = true, .height = 6, .digest = "x"}};
     struct agreement a;
-    agreement_check(r, 2, NULL, &a);
+    agreement_check(r, 2, NULL, 0, &a);
     assert_false(a.ok);
     assert_string_equal(a.reasons[0], "a is at height 5, b at 6");
     r[1].height = 5;
     strcpy(r[1].digest, "y");
-    agreement_check(r, 2, NULL, &a);
+    agreement_check(r, 2, NULL, 0, &a);
     assert_false(a.ok);
     strcpy(r[1].digest, "x");
-    agreement_check(r, 2, NULL, &a);
+    agreement_check(r, 2, NULL, 0, &a);
     assert_true(a.ok);
     assert_false(a.requests_checked);
+}
+
+static void several_loads_are_checked_against_one_chain(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct request_set *loads[2] = {request_set_new(), request_set_new()};
+    cleanup(request_set_freep) struct request_set *chain = request_set_new();
+    for (uint64_t n = 1; n <= 10; n++) {
+        assert_int_equal(request_set_add(loads[0], 1, n, &err), 0);
+        assert_int_equal(request_set_add(loads[1], 2, n, &err), 0);
+        assert_int_equal(request_set_add(chain, 1, n, &err), 0);
+        if (n != 5)
+            assert_int_equal(request_set_add(chain, 2, n, &err), 0);
+    }
+    struct agreement_replica r = {
+        .name = "r1", .has_state = true, .height = 19, .digest = "x", .executed = chain};
+    struct agreement a;
+    agreement_check(&r, 1, loads, 2, &a);
+    assert_false(a.ok);
+    assert_int_equal(a.acknowledged_in_chain, 19);
+    assert_string_equal(a.reasons[0], "1 acknowledged requests are not in the chain of r1, first: "
+                                      "client 2 number 5");
+    request_set_free(loads[0]);
+    request_set_free(loads[1]);
 }
 
 static void what_nobody_said_is_not_checked_and_not_a_failure(void **state) {
     (void)state;
     struct agreement_replica r[2] = {{.name = "a"}, {.name = "b"}};
     struct agreement a;
-    agreement_check(r, 2, NULL, &a);
+    agreement_check(r, 2, NULL, 0, &a);
     assert_false(a.checked);
     assert_int_equal(a.reason_count, 0);
     cleanup(json_freep) struct json *json = agreement_json(&a);
@@ -298,6 +322,7 @@ int main(void) {
         cmocka_unit_test(a_lost_request_is_a_disagreement_that_names_it),
         cmocka_unit_test(a_doubled_request_is_a_disagreement_that_names_it),
         cmocka_unit_test(different_heights_or_digests_disagree),
+        cmocka_unit_test(several_loads_are_checked_against_one_chain),
         cmocka_unit_test(what_nobody_said_is_not_checked_and_not_a_failure),
         cmocka_unit_test(hostile_state_files_are_refused),
         cmocka_unit_test(the_verdict_is_the_worst_that_applies),
