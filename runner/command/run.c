@@ -1,5 +1,6 @@
 /* `seatrial run` and `seatrial plan`: the same options, carried out or printed. */
 
+#include "images/context.h"
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
@@ -161,6 +162,24 @@ int command_run(struct command_context *context, int argc, char **argv) {
     return command_carry_out(context, &files, &a.plan, &settings);
 }
 
+/* What would be sent for each image that is built; reading the contexts changes nothing. */
+static int write_contexts(const struct plan *plan, struct buffer *out, struct error *err) {
+    for (size_t i = 0; i < plan->image_count; i++) {
+        const struct plan_image *image = &plan->images[i];
+        struct context_result context;
+        if (!image->build)
+            continue;
+        struct context_options context_options = {.root = image->context,
+                                                  .dockerfile = image->service->build->dockerfile};
+        if (context_digest(&context_options, &context, err) < 0)
+            return error_wrap(err, "image '%s'", image->reference);
+        buffer_format(out, "image %s: context %s, %llu files, %.1f MB\n", image->reference,
+                      context.digest, (unsigned long long)context.files,
+                      (double)context.bytes / 1e6);
+    }
+    return 0;
+}
+
 int command_plan(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.plan = {.run = "00000000"}};
@@ -176,6 +195,7 @@ int command_plan(struct command_context *context, int argc, char **argv) {
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, 64 << 20);
     plan_write_text(plan, &text);
+    int r = write_contexts(plan, &text, &err);
     fputs(buffer_string(&text), stdout);
-    return 0;
+    return r < 0 ? command_fail(context, &err) : 0;
 }

@@ -34,6 +34,8 @@ int command_read_files(const struct command_context *context, struct command_fil
                         err) < 0 ||
         deployment_check_project(files.deployment, files.project, err) < 0)
         return -1;
+    for (size_t i = 0; files.project->warnings[i]; i++)
+        progress_warn(context->progress, "%s", files.project->warnings[i]);
     *ret = files;
     files = COMMAND_FILES_NULL;
     return 0;
