@@ -43,3 +43,13 @@ setup() {
   run -2 script/bench nonesuch
   [[ $output == *"tests/bench/nonesuch"* ]]
 }
+
+@test "what root made under sudo is given to the one who called sudo, and nobody else's file is" {
+  need_root
+  mkdir "$BATS_TEST_TMPDIR/build"
+  touch "$BATS_TEST_TMPDIR/build/ours" "$BATS_TEST_TMPDIR/build/theirs"
+  chown 1234 "$BATS_TEST_TMPDIR/build/theirs"
+  SUDO_UID=4321 SUDO_GID=4322 bash -euc '. script/functions.bash; hand_back "$1/build" "$1/none"' bash "$BATS_TEST_TMPDIR"
+  [ "$(stat -c %u:%g "$BATS_TEST_TMPDIR/build/ours")" = 4321:4322 ]
+  [ "$(stat -c %u "$BATS_TEST_TMPDIR/build/theirs")" = 1234 ]
+}
