@@ -264,6 +264,8 @@ static void an_answer_already_there_when_the_write_fails_is_heard(void **state) 
             fail_msg("%s", f.err.text);
         assert_int_equal(f.response.status, 500);
         assert_string_equal(buffer_string(&f.response.body), "full");
+        if (f.fake) /* the answer was heard before the first pull */
+            assert_string_equal(fake_finish(f.fake), "");
         http_response_deinit(&f.response);
         http_close(f.client);
         cancel_deinit(&cancelled);
