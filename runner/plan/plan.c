@@ -133,17 +133,6 @@ static int check_ports(const struct plan *plan, struct error *err) {
     return 0;
 }
 
-static int check_network_modes(const struct plan *plan, struct error *err) {
-    for (size_t i = 0; i < plan->project->service_count; i++) {
-        const struct project_service *service = &plan->project->services[i];
-        if (service->network_mode && text_starts(service->network_mode, "service:"))
-            return error_set(err, ERROR_CONFIG,
-                             "service '%s': network_mode '%s' is not supported yet", service->name,
-                             service->network_mode);
-    }
-    return 0;
-}
-
 static int check_roles(const struct plan *plan, struct error *err) {
     if (plan_role_count(plan, PROJECT_ROLE_REPLICA) == 0) {
         error_set(err, ERROR_CONFIG,
@@ -194,8 +183,7 @@ int plan_make(const struct project *project, const struct deployment *deployment
             return -1;
     }
     settle_images(plan);
-    if (check_roles(plan, err) < 0 || check_network_modes(plan, err) < 0 ||
-        check_ports(plan, err) < 0)
+    if (check_roles(plan, err) < 0 || check_ports(plan, err) < 0)
         return -1;
     plan_order_steps(plan);
     *ret = take_ptr(plan);
