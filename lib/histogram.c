@@ -101,7 +101,7 @@ double histogram_mean(const struct histogram *h) {
  * last place, so that what 99.9 cannot express exactly does not ask for one record more.
  */
 static uint64_t records_to_reach(const struct histogram *h, double percentile) {
-    double below = nextafter(percentile, -INFINITY);
+    double below = nextafter(percentile, -1);
     below = below < 0 ? 0 : below > 100 ? 100 : below;
     double reach = ceil(below * (double)h->count / 100.0);
     uint64_t records = (uint64_t)reach;
@@ -117,8 +117,7 @@ uint64_t histogram_percentile(const struct histogram *h, double percentile) {
     while (histogram_next(h, &at))
         if (at.count_to >= reach)
             return percentile > 0 ? at.highest : at.lowest;
-    assert(!"the counts add up to the total");
-    return 0;
+    abort(); /* the counts do not add up to the total */
 }
 
 uint64_t histogram_count_to(const struct histogram *h, uint64_t value) {

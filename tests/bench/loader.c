@@ -2,7 +2,9 @@
  * The loader against a bare loop of the same system calls, both against the same scripted replica
  * (a thread here) on loopback: requests per second, and per second of the client's own CPU time.
  * The bare loop keeps as many requests in flight, sends what is ready with one sendmsg, and records
- * nothing.
+ * nothing. The two take turns, and medians are printed: on a machine that does other things, one
+ * run of each says nothing. Waking an idle core costs more than a request does, so figures per CPU
+ * second are only steady when both ends share a core (taskset).
  *
  *     bench_loader LOADER REQUESTS CLIENTS PAYLOAD
  */
@@ -155,6 +157,27 @@ static int bare(char **argv) {
 
 /* ---- both, one after the other ---- */
 
+enum { ROUNDS = 5 };
+
+static int by_value(const void *a, const void *b) {
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static double median(double values[ROUNDS]) {
+    qsort(values, ROUNDS, sizeof *values, by_value);
+    return values[ROUNDS / 2];
+}
+
+static struct measure medians(const struct measure rounds[ROUNDS]) {
+    double seconds[ROUNDS], cpu[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        seconds[i] = rounds[i].seconds;
+        cpu[i] = rounds[i].cpu_seconds;
+    }
+    return (struct measure){.seconds = median(seconds), .cpu_seconds = median(cpu)};
+}
+
 static void print_row(const char *name, uint64_t requests, const struct measure *m) {
     printf("%-10s %10.0f requests/s   %10.0f requests/s of its own CPU   (%.2f s, %.2f s CPU)\n",
            name, (double)requests / m->seconds, (double)requests / m->cpu_seconds, m->seconds,
@@ -190,7 +213,12 @@ int main(int argc, char **argv) {
     char o[][16] = {"-b", "-c", "-d", "--cluster", "cluster.yaml", "--out", "out"};
     char *const loader_argv[] = {argv[1], o[0], argv[2], o[1], argv[3], o[2],
                                  argv[4], o[3], o[4],    o[5], o[6],    NULL};
-    struct measure floor = run_child(bare_argv, &f), ours = run_child(loader_argv, &f);
+    struct measure floors[ROUNDS], all_ours[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        floors[i] = run_child(bare_argv, &f);
+        all_ours[i] = run_child(loader_argv, &f);
+    }
+    struct measure floor = medians(floors), ours = medians(all_ours);
     print_row("bare loop", requests, &floor);
     print_row("loader", requests, &ours);
     printf("ratio      %10.2f %29.2f\n", floor.seconds / ours.seconds,
