@@ -225,7 +225,8 @@ static int look(const struct act *act, const struct task *task, char said[HEALTH
         return ended_early(act, &state, err);
     cleanup_free const char **command = health_command(&state);
     if (!command) {
-        act_say(act, "running; it has no health check");
+        act_warn(act, "%s has no health check: it counts as healthy because it runs",
+                 planned(act)->name);
         return 0;
     }
     return probe(act, command, task, said, err);
@@ -245,8 +246,10 @@ int act_wait_healthy(struct act *act, struct error *err) {
             break;
         pause = pause * 2 > HEALTH_PAUSE_NS_MAX ? HEALTH_PAUSE_NS_MAX : pause * 2;
     }
-    if (r == 0)
+    if (r == 0) {
+        act_say(act, "%s", ""); /* what kept it from being healthy is over */
         return 0;
+    }
     if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {
         struct task cleanup = act_cleanup_task(act);
         record(act)->last_lines = log_tail(act->engine, record(act)->id, LAST_LINES, &cleanup);

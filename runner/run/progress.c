@@ -171,12 +171,12 @@ void progress_text(struct progress *p, size_t step, const char *text) {
     for (char *c = s->text; *c; c++)
         if (*c == '\n' || *c == '\t')
             *c = ' ';
-    if (p->mode == PROGRESS_JSON) {
+    if (*text && p->mode == PROGRESS_JSON) {
         struct json *object = step_object(s, "running");
         json_set_text(object, "text", text);
         write_json(p, object);
     }
-    if (p->mode == PROGRESS_PLAIN) {
+    if (*text && p->mode == PROGRESS_PLAIN) {
         cleanup(buffer_deinit) struct buffer line;
         buffer_init(&line, LINE_MAX_BYTES);
         buffer_format(&line, "  %s: %s", s->subject, text);

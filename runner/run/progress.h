@@ -39,6 +39,7 @@ void progress_free(struct progress *p);
 /* `host` may be NULL where there is only one. Texts are harmless already. */
 void progress_begin(struct progress *p, size_t step, const struct step *what, const char *host,
                     const char *subject);
+/* Stays beside the step until the next one; "" takes it away. */
 void progress_text(struct progress *p, size_t step, const char *text);
 void progress_end(struct progress *p, size_t step, enum step_state state, const struct error *err);
 
