@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Below this a trial could not even write its own records. */
-enum { FREE_MIN_BYTES = 16 << 20 };
+enum { FREE_MIN_BYTES = 16 << 20, FOLDERS_OF_A_SECOND_MAX = 100 };
 
 void run_id_make(char ret_run[RUN_ID_SIZE]) {
     unsigned char bytes[(RUN_ID_SIZE - 1) / 2];
@@ -45,17 +45,33 @@ static int point_latest(const char *root, const char *name, struct error *err) {
     return 0;
 }
 
+/* A new folder in `root`. Loads by hand of one run may begin within one second: they are numbered.
+ */
+static int make_folder(const char *root, const char *stamp, const char *name, const char *run,
+                       char **ret_base, struct error *err) {
+    for (unsigned n = 1;; n++) {
+        cleanup_free char *base = n == 1 ? text_format("%s-%s-%s", stamp, name, run)
+                                         : text_format("%s-%s.%u-%s", stamp, name, n, run);
+        cleanup_free char *folder = path_join(root, base);
+        if (mkdir(folder, 0755) == 0) {
+            *ret_base = take_ptr(base);
+            return 0;
+        }
+        if (errno != EEXIST || n == FOLDERS_OF_A_SECOND_MAX)
+            return error_set_os(err, ERROR_IO, errno, "make the folder for results '%s'", folder);
+    }
+}
+
 int results_create(const char *root, const char *name, const char *run, struct wall_time now,
                    struct results *ret, struct error *err) {
     char stamp[WALL_TEXT_SIZE];
+    cleanup_free char *base = NULL;
     if (file_make_folders(root, 0755, err) < 0 || check_space(root, err) < 0)
         return error_wrap(err, "make the folder for results");
-    cleanup_free char *base = text_format("%s-%s-%s", wall_stamp(now, stamp), name, run);
-    cleanup_free char *folder = path_join(root, base);
-    if (mkdir(folder, 0755) < 0)
-        return error_set_os(err, ERROR_IO, errno, "make the folder for results '%s'", folder);
-    if (point_latest(root, base, err) < 0)
+    if (make_folder(root, wall_stamp(now, stamp), name, run, &base, err) < 0 ||
+        point_latest(root, base, err) < 0)
         return -1;
+    cleanup_free char *folder = path_join(root, base);
     ret->folder = path_absolute(folder);
     snprintf(ret->run, sizeof ret->run, "%s", run);
     return 0;

@@ -157,7 +157,7 @@ static void read_acknowledged(struct trial *t, const char *folder, const char *w
 static void read_loads_by_hand(struct trial *t, struct findings *f) {
     glob_t found;
     cleanup_free char *pattern =
-        text_format("%s/*-load-*/*/*/acknowledged.json", t->results.folder);
+        text_format("%s/*-load*-*/*/*/acknowledged.json", t->results.folder);
     if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++) {
