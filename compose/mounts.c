@@ -91,7 +91,6 @@ static int read_tmpfs_mode(const struct yaml_node *value, void *target, void *co
                            struct error *err) {
     (void)context;
     struct long_mount *m = target;
-    cleanup_free char *octal = NULL;
     /* `mode: 01777` and `mode: 1777` alike: as chmod writes it, whatever YAML makes of it */
     if (value->type != YAML_SCALAR || strspn(value->text, "01234567") != strlen(value->text) ||
         !*value->text || strlen(value->text) > 5)

@@ -81,7 +81,7 @@ static void on_message(struct core *core, uint16_t peer, const struct core_messa
     case CORE_DRAINED: on_drained(core, message); return;
     case CORE_MESSAGE_END: break;
     }
-    assert(!"a message type that the shell let through");
+    assert(false && "a message type that the shell let through");
 }
 
 static void dispatch(struct core *core, const struct core_event *event,

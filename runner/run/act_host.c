@@ -93,8 +93,8 @@ int act_start_commands(struct act *act, struct error *err) {
     const struct plan *plan = t->plan;
     const struct deployment *deployment = plan->deployment;
     const char *host = plan->hosts[act->step->host].name;
-    struct custom_target *targets = mem_new_array(struct custom_target, plan->container_count);
-    cleanup_free struct custom_target *owned_targets = targets;
+    cleanup_free struct custom_target *targets =
+        mem_new_array(struct custom_target, plan->container_count);
     char **folders = mem_new_array(char *, plan->container_count);
     size_t count = 0;
     for (size_t i = 0; i < plan->container_count; i++) {

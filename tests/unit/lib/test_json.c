@@ -188,7 +188,7 @@ static void what_was_built_is_written_sorted(void **state) {
     json_set_text(v, "z", "a\"b\n");
     json_set_int(v, "i", INT64_MIN);
     json_set_number(v, "n", 12.3);
-    json_set_number(v, "inf", INFINITY);
+    json_set_number(v, "inf", (double)INFINITY);
     json_set_bool(v, "b", true);
     json_set_text(v, "none", NULL);
     json_set(v, "t", json_new_texts((const char *const[]){"x", "y", NULL}));

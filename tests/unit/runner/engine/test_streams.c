@@ -294,8 +294,8 @@ static void output_of_a_build_becomes_events(void **state) {
         "{\"aux\":{\"Other\":1}}",
         "{\"unknown\":true}",
         "{\"id\":\"moby.buildkit.trace\",\"aux\":\"base64\"}",
-        "{\"errorDetail\":{\"code\":7,\"message\":\"returned a \\u001b[1mcode: 7\\n\"},"
-        "\"error\":\"short\"}",
+        ("{\"errorDetail\":{\"code\":7,\"message\":\"returned a \\u001b[1mcode: 7\\n\"},"
+         "\"error\":\"short\"}"),
         "{\"error\":\"later\"}",
     };
     struct error err = ERROR_NULL;
