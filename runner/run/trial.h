@@ -18,6 +18,7 @@
 #include "runner/report/summary.h"
 #include "runner/run/event.h"
 #include "runner/run/journal.h"
+#include "runner/run/lane.h"
 #include "runner/run/progress.h"
 #include "runner/run/results.h"
 
@@ -85,6 +86,7 @@ struct trial {
     FILE *out;
     struct results results;
     struct journal journal;
+    bool journal_failed; /* said once */
     struct event_queue queue;
     struct schedule schedule;
     struct cancel forward; /* raised when the trial fails or is interrupted */
@@ -114,6 +116,12 @@ int trial_run(const struct plan *plan, const struct trial_settings *settings, FI
               int *ret_exit_status, struct error *err);
 
 /* ---- between the files of this room ---- */
+
+/* Makes the results folder, the journal and the records; steps will be carried out by `lane`. */
+int trial_begin(struct trial *t, lane_act *lane, struct error *err);
+/* Waits for the lanes; what steps left behind in the queue can be taken afterwards. */
+void trial_join_lanes(struct trial *t);
+void trial_deinit(struct trial *t);
 
 /* A step as its lane sees it. */
 struct act {

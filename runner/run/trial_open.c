@@ -1,0 +1,136 @@
+/* What a trial holds: made before its first step, released after its report. */
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/run/lane.h"
+#include "runner/run/trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LANES_MIN = 8, /* where engines start containers fastest: docs/decisions/0002 */
+    LANES_MAX = 64,
+};
+
+static size_t lane_count(const struct plan *plan) {
+    size_t wanted = LANES_MIN + plan->container_count;
+    return wanted > LANES_MAX ? LANES_MAX : wanted;
+}
+
+static void trial_allocate(struct trial *t, lane_act *lane) {
+    const struct plan *plan = t->plan;
+    schedule_init(&t->schedule, plan->steps, plan->step_count);
+    t->lanes = mem_new_array(struct lanes *, plan->host_count);
+    t->hosts = mem_new_array(struct trial_host, plan->host_count);
+    t->images = mem_new_array(struct trial_image, plan->image_count);
+    t->containers = mem_new_array(struct trial_container, plan->container_count);
+    t->networks_created = mem_new_array(bool, plan->project->network_count);
+    t->times = mem_new_array(struct trial_time, plan->step_count);
+    for (size_t i = 0; i < plan->host_count; i++)
+        t->lanes[i] = lanes_new(lane_count(plan), lane, t);
+    for (size_t i = 0; i < plan->container_count; i++)
+        t->containers[i].folder = results_container_folder(
+            &t->results, plan->hosts[plan->containers[i].host].name, plan->containers[i].name);
+}
+
+static void free_texts(char **list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void free_hosts(struct trial *t) {
+    for (size_t i = 0; i < t->plan->host_count; i++) {
+        struct trial_host *h = &t->hosts[i];
+        if (h->custom)
+            custom_stop(h->custom, NULL);
+        free(h->engine_version);
+        free(h->engine_id);
+        free(h->os);
+        free(h->kernel);
+        free(h->storage_driver);
+    }
+    free(t->hosts);
+}
+
+static void free_containers(struct trial *t) {
+    for (size_t i = 0; i < t->plan->container_count; i++) {
+        struct trial_container *c = &t->containers[i];
+        if (c->log)
+            log_follow_end(c->log, 0, &c->log_result);
+        free(c->folder);
+        free(c->image_id);
+        free(c->last_lines);
+    }
+    free(t->containers);
+}
+
+void trial_join_lanes(struct trial *t) {
+    for (size_t i = 0; i < t->plan->host_count; i++) {
+        lanes_free(t->lanes[i]);
+        t->lanes[i] = NULL;
+    }
+}
+
+void trial_deinit(struct trial *t) {
+    if (t->lanes) {
+        trial_join_lanes(t);
+        free(t->lanes);
+        free_hosts(t);
+        free_containers(t);
+    }
+    for (size_t i = 0; t->images && i < t->plan->image_count; i++) {
+        free(t->images[i].digest);
+        free(t->images[i].context);
+    }
+    free(t->images);
+    free(t->networks_created);
+    free(t->times);
+    free_texts(t->failures, t->failure_count);
+    free_texts(t->warnings, t->warning_count);
+    free_texts(t->left_behind, t->left_count);
+    schedule_deinit(&t->schedule);
+    event_queue_deinit(&t->queue);
+    journal_close(&t->journal);
+    results_deinit(&t->results);
+    cancel_deinit(&t->forward);
+    cancel_deinit(&t->cleanup);
+}
+
+static int open_results(struct trial *t, struct error *err) {
+    const struct trial_settings *s = &t->settings;
+    const struct plan *plan = t->plan;
+    if (s->results_folder) {
+        t->results.folder = path_absolute(s->results_folder);
+        snprintf(t->results.run, sizeof t->results.run, "%s", plan->run);
+        return 0;
+    }
+    const char *root = s->results_root ? s->results_root : plan->deployment->local.perf_test_root;
+    return results_create(root, plan->options.mode == PLAN_LOAD ? "load" : plan->name, plan->run,
+                          t->started, &t->results, err);
+}
+
+int trial_begin(struct trial *t, lane_act *lane, struct error *err) {
+    const struct plan *plan = t->plan;
+    cleanup_free char *journal_path = NULL;
+    if (open_results(t, err) < 0)
+        return -1;
+    journal_path = path_join(t->results.folder, "journal.jsonl");
+    struct json *fields = json_new_object();
+    json_set_text(fields, "run", plan->run);
+    json_set_text(fields, "project", plan->project->name);
+    json_set_text(fields, "owner", t->settings.owner);
+    json_set_int(fields, "steps", (int64_t)plan->step_count);
+    if (journal_open(&t->journal, journal_path, err) < 0) {
+        json_free(fields);
+        return -1;
+    }
+    if (journal_write(&t->journal, "run", fields, err) < 0)
+        return -1;
+    trial_allocate(t, lane);
+    progress_note(t->settings.progress, "run %s: results in %s", plan->run, t->results.folder);
+    return 0;
+}
