@@ -16,7 +16,8 @@ void on_drain(struct core *core) {
 void on_ask_drain(struct core *core, uint16_t peer) {
     struct peer *p = &core->peers[peer];
     p->drain_asked = true;
-    p->drain_height = core->head;
+    p->drain_position = core->pending_end;
+    p->drain_height = 0;
 }
 
 void on_drained(struct core *core, const struct core_message *message) {
@@ -45,11 +46,19 @@ static bool backup_is_drained(const struct core *core) {
     return core->drain_answered && core->head >= core->drain_upto;
 }
 
+static bool has_what_it_asked(const struct core *core, struct peer *p) {
+    if (core->pending_first < p->drain_position)
+        return false;
+    if (p->drain_height == 0)
+        p->drain_height = core->head;
+    return p->next > p->drain_height;
+}
+
 /* Primary: answers each backup that stops, once it has been sent everything that it asked for. */
 static void answer_drains(struct core *core, struct core_update *update) {
     for (uint16_t i = 0; i < core->config.n && update_has_room(update, 1); i++) {
         struct peer *p = &core->peers[i];
-        if (!p->drain_asked || (p->joined && p->next <= p->drain_height))
+        if (!p->drain_asked || (p->joined && !has_what_it_asked(core, p)))
             continue;
         p->drain_asked = false;
         emit_message(update, i, CORE_DRAINED, p->joined ? p->drain_height : 0, NULL);

@@ -24,7 +24,8 @@ struct peer {
     uint8_t claimed_digest[CORE_DIGEST_SIZE];
     uint64_t progress_ns; /* when it last stored something, or had nothing left to store */
     bool drain_asked;
-    uint64_t drain_height; /* it wants everything up to here */
+    uint64_t drain_position; /* it wants what was in the queue up to here, */
+    uint64_t drain_height;   /* which is this height; 0: not ordered yet */
 };
 
 /* The last request of a client: at most once. Slot of an open-addressing table; number 0 is free.

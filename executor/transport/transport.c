@@ -57,7 +57,7 @@ struct link *link_new(struct transport *t, int fd, enum link_state state, uint32
     link->index = t->free_slots[--t->free_count];
     t->links[link->index].link = link;
     t->link_count++;
-    t->due = instant_earlier(t->due, instant_after(link->opened, TRANSPORT_HELLO_MS * NS_PER_MS));
+    t->due = instant_earlier(t->due, instant_after(link->opened, t->config.hello_ms * NS_PER_MS));
     return link;
 }
 
@@ -262,6 +262,8 @@ int transport_open(struct loop *loop, const struct transport_config *config,
     cleanup(transport_freep) struct transport *t = mem_new(struct transport);
     t->loop = loop;
     t->config = *config;
+    if (t->config.hello_ms == 0)
+        t->config.hello_ms = TRANSPORT_HELLO_MS;
     t->events = *events;
     t->listener.fd = -1;
     t->accept_again = INSTANT_NEVER; /* everything else is due at once */
@@ -327,8 +329,8 @@ static struct instant link_deadline(const struct link *link) {
     struct instant deadline =
         instant_after(link->connection.frame_since, TRANSPORT_FRAME_MS * NS_PER_MS);
     if (!is_open(link))
-        deadline =
-            instant_earlier(deadline, instant_after(link->opened, TRANSPORT_HELLO_MS * NS_PER_MS));
+        deadline = instant_earlier(
+            deadline, instant_after(link->opened, link->transport->config.hello_ms * NS_PER_MS));
     return deadline;
 }
 

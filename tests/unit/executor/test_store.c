@@ -1,0 +1,329 @@
+/* Both stores keep every byte; RocksDB also over restarts and kills. */
+
+#include "executor/store/store.h"
+
+#include "lib/memory.h"
+#include "lib/text.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BODY = 300, KEY = 16, VALUE = 100 };
+
+static char folder[] = "/tmp/seatrial-store-XXXXXX";
+static const struct store_identity identity = {.run = "r1", .replica = 2, .n = 4};
+
+static char *data_folder(const char *name) {
+    return text_format("%s/%s", folder, name);
+}
+
+static struct store *open_rocksdb(const char *name) {
+    struct error err = ERROR_NULL;
+    struct store *store = NULL;
+    cleanup_free char *path = data_folder(name);
+    if (store_open_rocksdb(path, &identity, &store, &err) < 0)
+        fail_msg("%s", err.text);
+    return store;
+}
+
+static struct store *open_memory(void) {
+    struct error err = ERROR_NULL;
+    struct store *store = NULL;
+    if (store_open_memory(UINT64_C(256) << 20, &store, &err) < 0)
+        fail_msg("%s", err.text);
+    return store;
+}
+
+/* The body of a block: key and value at known places, all bytes known. */
+static void fill_body(uint64_t height, uint8_t *body) {
+    for (size_t i = 0; i < BODY; i++)
+        body[i] = (uint8_t)(height * 31 + i * 7);
+    memcpy(body + 10, &height, sizeof height);
+}
+
+static int put(struct store *store, uint64_t height, struct error *err) {
+    static const struct store_entry entries[2] = {
+        {.key_offset = 10, .key_size = KEY, .value_offset = 50, .value_size = VALUE},
+        {.key_offset = 200, .key_size = 1, .value_offset = 201, .value_size = 0},
+    };
+    char header[32];
+    uint8_t *body;
+    snprintf(header, sizeof header, "header %llu", (unsigned long long)height);
+    if (store_reserve(store, BODY, &body, err) < 0)
+        return -1;
+    fill_body(height, body);
+    struct store_block block = {
+        .height = height,
+        .header = (const uint8_t *)header,
+        .header_size = strlen(header),
+        .body = body,
+        .body_size = BODY,
+        .entries = entries,
+        .entry_count = 2,
+    };
+    return store_put(store, &block, err);
+}
+
+static void put_all(struct store *store, uint64_t from, uint64_t upto) {
+    struct error err = ERROR_NULL;
+    for (uint64_t height = from; height <= upto; height++)
+        if (put(store, height, &err) < 0)
+            fail_msg("%s", err.text);
+    if (store_commit(store, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static int check_header(void *context, uint64_t height, const uint8_t *header, size_t size,
+                        struct error *err) {
+    char expected[32];
+    snprintf(expected, sizeof expected, "header %llu", (unsigned long long)height);
+    if (size != strlen(expected) || memcmp(header, expected, size) != 0)
+        return error_set(err, ERROR_INVALID, "wrong header at %llu", (unsigned long long)height);
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+static void assert_holds(struct store *store, uint64_t upto) {
+    struct error err = ERROR_NULL;
+    uint64_t count = 0;
+    uint8_t expected[BODY];
+    assert_int_equal(store_height(store), upto);
+    if (store_each_header(store, check_header, &count, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(count, upto);
+    for (uint64_t height = 1; height <= upto; height++) {
+        cleanup(buffer_deinit) struct buffer body, value;
+        buffer_init(&body, BODY);
+        buffer_init(&value, VALUE);
+        fill_body(height, expected);
+        assert_int_equal(store_read_body(store, height, &body, &err), 0);
+        assert_int_equal(body.size, BODY);
+        assert_memory_equal(body.data, expected, BODY);
+        assert_int_equal(store_get(store, expected + 10, KEY, &value, &err), 0);
+        assert_int_equal(value.size, VALUE);
+        assert_memory_equal(value.data, expected + 50, VALUE);
+    }
+}
+
+static void check_store(struct store *store) {
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer out;
+    buffer_init(&out, 1000);
+    assert_holds(store, 0);
+    put_all(store, 1, 3);
+    put_all(store, 4, 1000);
+    assert_holds(store, 1000);
+    assert_int_equal(store_read_header(store, 77, &out, &err), 0);
+    assert_string_equal(buffer_string(&out), "header 77");
+    assert_int_equal(store_read_header(store, 1001, &out, &err), -1);
+    assert_int_equal(err.kind, ERROR_NOT_FOUND);
+    assert_int_equal(store_read_body(store, 0, &out, &err), -1);
+    assert_int_equal(store_get(store, "nothing", 7, &out, &err), -1);
+    assert_int_equal(err.kind, ERROR_NOT_FOUND);
+}
+
+static void memory_keeps_every_byte(void **state) {
+    (void)state;
+    cleanup(store_freep) struct store *store = open_memory();
+    assert_string_equal(store_name(store), "memory");
+    check_store(store);
+}
+
+static void rocksdb_keeps_every_byte_also_over_a_restart(void **state) {
+    (void)state;
+    struct store *store = open_rocksdb("bytes");
+    assert_string_equal(store_name(store), "rocksdb");
+    check_store(store);
+    store_free(store);
+    cleanup(store_freep) struct store *again = open_rocksdb("bytes");
+    assert_holds(again, 1000);
+    put_all(again, 1001, 1010);
+    assert_holds(again, 1010);
+}
+
+static void check_latest(struct store *store) {
+    struct error err = ERROR_NULL;
+    uint8_t body_bytes[2][12] = {"key0aaaaaaa", "key0bbbbbbb"};
+    const struct store_entry entry = {
+        .key_offset = 0, .key_size = 4, .value_offset = 4, .value_size = 7};
+    for (uint64_t i = 0; i < 2; i++) {
+        uint8_t *body;
+        assert_int_equal(store_reserve(store, 12, &body, &err), 0);
+        memcpy(body, body_bytes[i], 12);
+        struct store_block block = {.height = i + 1,
+                                    .header = (const uint8_t *)"h",
+                                    .header_size = 1,
+                                    .body = body,
+                                    .body_size = 12,
+                                    .entries = &entry,
+                                    .entry_count = 1};
+        assert_int_equal(store_put(store, &block, &err), 0);
+    }
+    assert_int_equal(store_commit(store, &err), 0);
+    cleanup(buffer_deinit) struct buffer value;
+    buffer_init(&value, 100);
+    assert_int_equal(store_get(store, "key0", 4, &value, &err), 0);
+    assert_string_equal(buffer_string(&value), "bbbbbbb");
+}
+
+static void the_latest_value_of_a_key_is_found(void **state) {
+    (void)state;
+    cleanup(store_freep) struct store *memory = open_memory();
+    check_latest(memory);
+    cleanup(store_freep) struct store *rocksdb = open_rocksdb("latest");
+    check_latest(rocksdb);
+}
+
+static void check_empty_block(struct store *store) {
+    struct error err = ERROR_NULL;
+    uint8_t *body;
+    assert_int_equal(store_reserve(store, 0, &body, &err), 0);
+    struct store_block block = {
+        .height = 1, .header = (const uint8_t *)"h", .header_size = 1, .body = body};
+    assert_int_equal(store_put(store, &block, &err), 0);
+    assert_int_equal(store_commit(store, &err), 0);
+    cleanup(buffer_deinit) struct buffer out;
+    buffer_init(&out, 100);
+    assert_int_equal(store_read_body(store, 1, &out, &err), 0);
+    assert_int_equal(out.size, 0);
+}
+
+static void a_block_may_write_nothing(void **state) {
+    (void)state;
+    cleanup(store_freep) struct store *memory = open_memory();
+    check_empty_block(memory);
+    cleanup(store_freep) struct store *rocksdb = open_rocksdb("nothing");
+    check_empty_block(rocksdb);
+}
+
+static void a_full_memory_store_says_so_and_keeps_what_it_has(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct store *opened = NULL;
+    assert_int_equal(store_open_memory(1000, &opened, &err), -1);
+    assert_int_equal(store_open_memory(UINT64_C(140) << 20, &opened, &err), 0);
+    cleanup(store_freep) struct store *store = opened;
+    uint64_t height = 0;
+    uint8_t *body;
+    for (;;) {
+        if (store_reserve(store, 20 << 20, &body, &err) < 0)
+            break;
+        memset(body, 7, 20 << 20);
+        struct store_block block = {.height = ++height,
+                                    .header = (const uint8_t *)"h",
+                                    .header_size = 1,
+                                    .body = body,
+                                    .body_size = 20 << 20};
+        assert_int_equal(store_put(store, &block, &err), 0);
+    }
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    assert_non_null(strstr(err.text, "the memory store is full"));
+    assert_non_null(strstr(err.hint, "--memory-max"));
+    assert_int_equal(height, 6);
+    cleanup(buffer_deinit) struct buffer out;
+    buffer_init(&out, 21 << 20);
+    assert_int_equal(store_read_body(store, 6, &out, &err), 0);
+    assert_int_equal(out.size, 20 << 20);
+}
+
+static void data_of_another_cluster_or_replica_is_refused(void **state) {
+    (void)state;
+    store_free(open_rocksdb("mine"));
+    const struct store_identity others[] = {
+        {.run = "r2", .replica = 2, .n = 4},
+        {.run = "r1", .replica = 1, .n = 4},
+        {.run = "r1", .replica = 2, .n = 7},
+    };
+    cleanup_free char *path = data_folder("mine");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct error err = ERROR_NULL;
+        struct store *store = NULL;
+        assert_int_equal(store_open_rocksdb(path, &others[i], &store, &err), -1);
+        assert_int_equal(err.kind, ERROR_CONFLICT);
+        assert_non_null(strstr(err.text, "belongs to seatrial 1, run r1, replica 2 of 4"));
+    }
+}
+
+static void a_folder_in_use_or_not_usable_is_refused(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct store *second = NULL;
+    cleanup(store_freep) struct store *store = open_rocksdb("used");
+    cleanup_free char *path = data_folder("used");
+    assert_int_equal(store_open_rocksdb(path, &identity, &second, &err), -1);
+    assert_int_equal(err.kind, ERROR_CONFLICT);
+    assert_int_equal(store_open_rocksdb("/proc/version/data", &identity, &second, &err), -1);
+    assert_int_equal(err.kind, ERROR_IO);
+    assert_non_null(strstr(err.text, "/proc/version/data"));
+}
+
+/* The child writes until it is killed, and tells each committed height; all of them must be there.
+ */
+static void killed_at_any_instant_it_opens_at_a_consistent_height(void **state) {
+    (void)state;
+    uint64_t told = 0;
+    for (int round = 0; round < 3; round++) {
+        int pipes[2];
+        assert_int_equal(pipe(pipes), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            struct error err = ERROR_NULL;
+            struct store *store = open_rocksdb("killed");
+            for (uint64_t height = store_height(store) + 1;; height++) {
+                if (put(store, height, &err) < 0 || store_commit(store, &err) < 0)
+                    _exit(1);
+                if (write(pipes[1], &height, sizeof height) != sizeof height)
+                    _exit(0);
+            }
+        }
+        close(pipes[1]);
+        for (int i = 0; i < 200; i++)
+            assert_int_equal(read(pipes[0], &told, sizeof told), sizeof told);
+        kill(child, SIGKILL);
+        while (read(pipes[0], &told, sizeof told) == sizeof told)
+            ;
+        close(pipes[0]);
+        waitpid(child, NULL, 0);
+        cleanup(store_freep) struct store *store = open_rocksdb("killed");
+        assert_true(store_height(store) == told || store_height(store) == told + 1);
+        assert_holds(store, store_height(store));
+    }
+    assert_true(told >= 600);
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    cleanup_free char *command = text_format("rm -rf '%s'", folder);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        /* first: it forks while there are no threads of RocksDB */
+        cmocka_unit_test(killed_at_any_instant_it_opens_at_a_consistent_height),
+        cmocka_unit_test(memory_keeps_every_byte),
+        cmocka_unit_test(rocksdb_keeps_every_byte_also_over_a_restart),
+        cmocka_unit_test(the_latest_value_of_a_key_is_found),
+        cmocka_unit_test(a_block_may_write_nothing),
+        cmocka_unit_test(a_full_memory_store_says_so_and_keeps_what_it_has),
+        cmocka_unit_test(data_of_another_cluster_or_replica_is_refused),
+        cmocka_unit_test(a_folder_in_use_or_not_usable_is_refused),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

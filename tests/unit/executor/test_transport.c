@@ -1,0 +1,481 @@
+/* Connections: frames survive being cut anywhere; strangers are told apart; peers find each other.
+ */
+
+#include "executor/transport/transport.h"
+
+#include "lib/memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- one connection ---- */
+
+enum { FRAMES = 40 };
+
+static size_t frames_got;
+
+static size_t frame_size_of(size_t i) {
+    return i * i * i; /* from nothing to 59 kB */
+}
+
+static int take_numbered(struct connection *c, const struct frame *frame, struct error *err) {
+    (void)c;
+    assert_int_equal(frame->type, 100 + frames_got);
+    assert_int_equal(frame->size, frame_size_of(frames_got));
+    for (size_t i = 0; i < frame->size; i++)
+        if (frame->body[i] != (uint8_t)(frames_got + i))
+            return error_set(err, ERROR_INVALID, "wrong byte");
+    struct blob *taken = frame_take(frame);
+    assert_int_equal(taken->size, frame->size);
+    assert_memory_equal(taken->data, frame->body, frame->size);
+    blob_unref(taken);
+    frames_got++;
+    return 0;
+}
+
+static uint8_t *all_frames(size_t *ret_size) {
+    size_t size = 0;
+    for (size_t i = 0; i < FRAMES; i++)
+        size += WIRE_HEADER_SIZE + frame_size_of(i);
+    uint8_t *stream = mem_alloc(size), *at = stream;
+    for (size_t i = 0; i < FRAMES; i++) {
+        wire_header_encode((uint8_t)(100 + i), frame_size_of(i), at);
+        at += WIRE_HEADER_SIZE;
+        for (size_t j = 0; j < frame_size_of(i); j++)
+            *at++ = (uint8_t)(i + j);
+    }
+    *ret_size = size;
+    return stream;
+}
+
+static void make_pair(int ret[2]) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ret), 0);
+}
+
+static void frames_arrive_whole_however_they_are_cut(void **state) {
+    (void)state;
+    size_t size;
+    cleanup_free uint8_t *stream = all_frames(&size);
+    uint64_t seed = 3;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (size_t pace = 1; pace <= 100000; pace *= 10) {
+        struct error err = ERROR_NULL;
+        struct receive_room room;
+        struct connection c;
+        int pair[2];
+        make_pair(pair);
+        receive_room_init(&room);
+        connection_init(&c, pair[0]);
+        frames_got = 0;
+        for (size_t sent = 0; sent < size;) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            /* Byte by byte only through the small ones. */
+            size_t piece = 1 + (seed >> 33) % (pace == 1 && sent > 3000 ? 5000 : pace);
+            if (piece > size - sent)
+                piece = size - sent;
+            ssize_t n = write(pair[1], stream + sent, piece);
+            assert_true(n > 0);
+            sent += (size_t)n;
+            assert_int_equal(connection_receive(&c, &room, take_numbered, &err), 0);
+        }
+        while (frames_got < FRAMES)
+            assert_int_equal(connection_receive(&c, &room, take_numbered, &err), 0);
+        assert_int_equal(room.partial_bytes, 0);
+        assert_int_equal(c.frame_since.ns, INSTANT_NEVER.ns);
+        close(pair[1]);
+        assert_int_equal(connection_receive(&c, &room, take_numbered, &err), -1);
+        assert_string_equal(err.text, "closed by the other side");
+        connection_deinit(&c, &room);
+        receive_room_deinit(&room);
+    }
+}
+
+static void a_frame_that_never_ends_is_given_up_with_its_memory(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct receive_room room;
+    struct connection c;
+    int pair[2];
+    uint8_t header[WIRE_HEADER_SIZE];
+    make_pair(pair);
+    receive_room_init(&room);
+    connection_init(&c, pair[0]);
+    wire_header_encode(1, 5000, header);
+    assert_int_equal(write(pair[1], header, sizeof header), sizeof header);
+    assert_int_equal(connection_receive(&c, &room, take_numbered, &err), 0);
+    assert_int_equal(room.partial_bytes, 5000);
+    assert_true(c.frame_since.ns != INSTANT_NEVER.ns);
+    close(pair[1]);
+    assert_int_equal(connection_receive(&c, &room, take_numbered, &err), -1);
+    assert_string_equal(err.text, "closed in the middle of a frame");
+    connection_deinit(&c, &room);
+    assert_int_equal(room.partial_bytes, 0);
+    receive_room_deinit(&room);
+}
+
+static void a_frame_beyond_what_is_accepted_is_refused_at_its_header(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct receive_room room;
+    struct connection c;
+    int pair[2];
+    uint8_t header[WIRE_HEADER_SIZE];
+    make_pair(pair);
+    receive_room_init(&room);
+    connection_init(&c, pair[0]);
+    c.body_max = 100;
+    wire_header_encode(1, 101, header);
+    assert_int_equal(write(pair[1], header, sizeof header), sizeof header);
+    assert_int_equal(connection_receive(&c, &room, take_numbered, &err), -1);
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    assert_int_equal(room.partial_bytes, 0);
+    connection_deinit(&c, &room);
+    close(pair[1]);
+    receive_room_deinit(&room);
+}
+
+static void what_is_queued_goes_out_in_order_as_the_reader_reads(void **state) {
+    (void)state;
+    enum { ROUNDS = 500, BODY = 9000 };
+    struct error err = ERROR_NULL;
+    struct receive_room room;
+    struct connection c;
+    int pair[2];
+    make_pair(pair);
+    receive_room_init(&room);
+    connection_init(&c, pair[0]);
+    struct blob *body = blob_new(BODY);
+    for (size_t i = 0; i < BODY; i++)
+        body->data[i] = (uint8_t)i;
+    for (size_t i = 0; i < ROUNDS; i++) {
+        connection_queue(&c, "head", 4, NULL, 0);
+        connection_queue(&c, "HEAD", 4, body, 1000);
+    }
+    assert_int_equal(c.queued_bytes, ROUNDS * (8 + BODY - 1000));
+    assert_int_equal(body->references, 1 + ROUNDS);
+    cleanup_free uint8_t *got = mem_alloc(ROUNDS * (8 + BODY));
+    size_t have = 0;
+    int r;
+    do {
+        r = connection_flush(&c, &err);
+        assert_true(r >= 0);
+        ssize_t n;
+        while ((n = read(pair[1], got + have, 7777)) > 0)
+            have += (size_t)n;
+    } while (r > 0);
+    assert_int_equal(have, ROUNDS * (8 + BODY - 1000));
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const uint8_t *at = got + i * (8 + BODY - 1000);
+        assert_memory_equal(at, "headHEAD", 8);
+        assert_memory_equal(at + 8, body->data + 1000, BODY - 1000);
+    }
+    assert_int_equal(c.queued_bytes, 0);
+    assert_int_equal(body->references, 1);
+    blob_unref(body);
+    connection_deinit(&c, &room);
+    close(pair[1]);
+    receive_room_deinit(&room);
+}
+
+/* ---- transports ---- */
+
+enum { N = 3 };
+
+struct node {
+    struct transport *transport;
+    struct transport_config config;
+    unsigned up[N];
+    unsigned down[N];
+    unsigned client_frames;
+    uint64_t last_origin;
+    size_t peer_bytes;
+    char noted[4096];
+};
+
+static struct loop loop;
+static struct transport_address addresses[N];
+static struct node nodes[N];
+
+static void node_up(void *context, uint16_t peer) {
+    ((struct node *)context)->up[peer]++;
+}
+static void node_down(void *context, uint16_t peer) {
+    ((struct node *)context)->down[peer]++;
+}
+static int node_peer_frame(void *context, uint16_t peer, const struct frame *frame,
+                           struct error *err) {
+    (void)peer;
+    ((struct node *)context)->peer_bytes += frame->size;
+    return frame->type == 99 ? error_set(err, ERROR_INVALID, "a bad frame") : 0;
+}
+static int node_client_frame(void *context, uint64_t origin, const struct frame *frame,
+                             struct error *err) {
+    (void)frame;
+    (void)err;
+    ((struct node *)context)->client_frames++;
+    ((struct node *)context)->last_origin = origin;
+    return 0;
+}
+static void node_hello(void *context, struct wire_hello_answer *answer) {
+    (void)context;
+    answer->primary = 0;
+    answer->f = 0;
+}
+static void node_note(void *context, bool warning, const char *text) {
+    struct node *node = context;
+    (void)warning;
+    size_t used = strlen(node->noted);
+    snprintf(node->noted + used, sizeof node->noted - used, "%s\n", text);
+}
+
+static uint16_t free_port(void) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    cleanup_close int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    return ntohs(a.sin_port);
+}
+
+static void open_node(uint16_t i) {
+    struct error err = ERROR_NULL;
+    struct node *node = &nodes[i];
+    *node = (struct node){.config = {.run = "run",
+                                     .replica = i,
+                                     .n = N,
+                                     .addresses = addresses,
+                                     .listen_host = "127.0.0.1",
+                                     .hello_ms = 60}};
+    struct transport_events events = {.context = node,
+                                      .peer_up = node_up,
+                                      .peer_down = node_down,
+                                      .peer_frame = node_peer_frame,
+                                      .client_frame = node_client_frame,
+                                      .hello = node_hello,
+                                      .note = node_note};
+    if (transport_open(&loop, &node->config, &events, &node->transport, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void close_node(uint16_t i) {
+    transport_free(nodes[i].transport);
+    nodes[i].transport = NULL;
+}
+
+static int set_up(void **state) {
+    struct error err = ERROR_NULL;
+    (void)state;
+    for (uint16_t i = 0; i < N; i++)
+        addresses[i] = (struct transport_address){.host = "127.0.0.1", .port = free_port()};
+    return loop_init(&loop, &err);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    for (uint16_t i = 0; i < N; i++)
+        if (nodes[i].transport)
+            close_node(i);
+    loop_deinit(&loop);
+    return 0;
+}
+
+/* Runs all nodes until the condition holds; ten seconds are far more than it takes. */
+#define RUN_UNTIL(condition)                                                                       \
+    do {                                                                                           \
+        struct instant end_ = instant_after(clock_instant(), 10 * NS_PER_SEC);                     \
+        while (!(condition)) {                                                                     \
+            if (instant_passed(end_, clock_instant()))                                             \
+                fail_msg("never: %s", #condition);                                                 \
+            run_round();                                                                           \
+        }                                                                                          \
+    } while (0)
+
+static void run_round(void) {
+    struct error err = ERROR_NULL;
+    struct instant due = instant_after(clock_instant(), 100 * NS_PER_MS);
+    for (uint16_t i = 0; i < N; i++)
+        if (nodes[i].transport)
+            due = instant_earlier(due, transport_round(nodes[i].transport));
+    assert_int_equal(loop_round(&loop, due, &err), 0);
+}
+
+static int connect_to(uint16_t i) {
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                            .sin_port = htons(addresses[i].port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void say_hello(int fd, enum wire_role role, uint64_t id, const char *run) {
+    struct wire_hello hello = {.role = role, .id = id};
+    uint8_t frame[WIRE_HELLO_SIZE_MAX];
+    snprintf(hello.run, sizeof hello.run, "%s", run);
+    size_t size = wire_hello_encode(&hello, frame);
+    assert_int_equal(write(fd, frame, size), size);
+}
+
+static struct wire_hello_answer read_answer(int fd) {
+    struct error err = ERROR_NULL;
+    uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
+    struct wire_hello_answer answer = {0};
+    ssize_t n = -1;
+    RUN_UNTIL((n = read(fd, frame, sizeof frame)) > 0);
+    assert_int_equal(wire_hello_answer_decode(frame + WIRE_HEADER_SIZE,
+                                              (size_t)n - WIRE_HEADER_SIZE, &answer, &err),
+                     0);
+    return answer;
+}
+
+static bool is_closed(int fd) {
+    char byte;
+    ssize_t n = read(fd, &byte, 1);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+static void replicas_find_each_other_in_any_order(void **state) {
+    (void)state;
+    open_node(2); /* the lower ones are not there yet: it tries again */
+    for (int i = 0; i < 5; i++)
+        run_round();
+    open_node(0);
+    open_node(1);
+    RUN_UNTIL(nodes[0].up[1] && nodes[0].up[2] && nodes[1].up[0] && nodes[1].up[2] &&
+              nodes[2].up[0] && nodes[2].up[1]);
+    transport_send_peer(nodes[0].transport, 2,
+                        "\x53\x41\x54\x52\x01\x50\x00\x00\x05\x00\x00\x00"
+                        "12345",
+                        17, NULL, 0);
+    RUN_UNTIL(nodes[2].peer_bytes == 5);
+    close_node(0);
+    RUN_UNTIL(nodes[1].down[0] && nodes[2].down[0]);
+    open_node(0);
+    RUN_UNTIL(nodes[0].up[1] && nodes[0].up[2]);
+    RUN_UNTIL(nodes[1].up[0] == 2);
+}
+
+static void a_bad_frame_of_a_peer_ends_its_connection_and_it_returns(void **state) {
+    (void)state;
+    open_node(0);
+    open_node(1);
+    RUN_UNTIL(nodes[0].up[1] && nodes[1].up[0]);
+    uint8_t frame[WIRE_HEADER_SIZE];
+    wire_header_encode(99, 0, frame);
+    transport_send_peer(nodes[1].transport, 0, frame, sizeof frame, NULL, 0);
+    RUN_UNTIL(nodes[0].down[1] == 1 && nodes[0].up[1] == 2);
+    assert_non_null(strstr(nodes[0].noted, "replica 1: a bad frame"));
+}
+
+static void clients_are_welcomed_and_answered(void **state) {
+    (void)state;
+    open_node(0);
+    cleanup_close int fd = connect_to(0);
+    say_hello(fd, WIRE_ROLE_CLIENT, 5, "run");
+    struct wire_hello_answer answer = read_answer(fd);
+    assert_true(answer.accepted);
+    assert_int_equal(answer.n, N);
+    uint8_t frame[WIRE_STATUS_QUERY_SIZE], back[16];
+    wire_status_query_encode(frame);
+    assert_int_equal(write(fd, frame, sizeof frame), sizeof frame);
+    RUN_UNTIL(nodes[0].client_frames == 1);
+    transport_send_client(nodes[0].transport, nodes[0].last_origin, "answer", 6);
+    RUN_UNTIL(read(fd, back, sizeof back) == 6);
+
+    close(take_fd(&fd));
+    for (int i = 0; i < 3; i++)
+        run_round();
+    cleanup_close int other = connect_to(0); /* takes the place of the first */
+    say_hello(other, WIRE_ROLE_CLIENT, 6, "run");
+    read_answer(other);
+    transport_send_client(nodes[0].transport, nodes[0].last_origin, "late", 4);
+    for (int i = 0; i < 3; i++)
+        run_round();
+    assert_int_equal(read(other, back, sizeof back), -1); /* not for this one */
+}
+
+static void strangers_are_refused_and_told_why(void **state) {
+    (void)state;
+    open_node(1);
+    static const struct {
+        enum wire_role role;
+        uint64_t id;
+        const char *run;
+        const char *why;
+    } cases[] = {
+        {WIRE_ROLE_CLIENT, 0, "another", "another run"},
+        {WIRE_ROLE_REPLICA, 7, "run", "no replica of that index"},
+        {WIRE_ROLE_REPLICA, 0, "run", "lower index"},
+        {WIRE_ROLE_REPLICA, 1, "run", "lower index"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cleanup_close int fd = connect_to(1);
+        say_hello(fd, cases[i].role, cases[i].id, cases[i].run);
+        struct wire_hello_answer answer = read_answer(fd);
+        assert_false(answer.accepted);
+        assert_non_null(strstr(answer.text, cases[i].why));
+        RUN_UNTIL(is_closed(fd));
+    }
+}
+
+static void garbage_and_silence_end_a_connection(void **state) {
+    (void)state;
+    open_node(0);
+    cleanup_close int garbage = connect_to(0), silent = connect_to(0), large = connect_to(0);
+    assert_int_equal(write(garbage, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    uint8_t header[WIRE_HEADER_SIZE];
+    wire_header_encode(WIRE_HELLO, WIRE_BODY_MAX, header);
+    assert_int_equal(write(large, header, sizeof header), sizeof header);
+    RUN_UNTIL(is_closed(garbage));
+    RUN_UNTIL(is_closed(large));
+    RUN_UNTIL(is_closed(silent));
+    assert_non_null(strstr(nodes[0].noted, "not a frame of this protocol"));
+    assert_non_null(strstr(nodes[0].noted, "at most 256 are accepted now"));
+    assert_non_null(strstr(nodes[0].noted, "did not say HELLO in time"));
+}
+
+static void a_port_in_use_is_named_with_what_to_do(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct transport *second = NULL;
+    open_node(0);
+    struct transport_events events = {.note = node_note};
+    assert_int_equal(transport_open(&loop, &nodes[0].config, &events, &second, &err), -1);
+    assert_int_equal(err.kind, ERROR_CONFLICT);
+    char expected[64];
+    snprintf(expected, sizeof expected, "listen on 127.0.0.1 port %u: Address already in use",
+             addresses[0].port);
+    assert_string_equal(err.text, expected);
+    assert_non_null(strstr(err.hint, "x-seatrial.ports"));
+}
+
+int main(void) {
+#define NODES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_arrive_whole_however_they_are_cut),
+        cmocka_unit_test(a_frame_that_never_ends_is_given_up_with_its_memory),
+        cmocka_unit_test(a_frame_beyond_what_is_accepted_is_refused_at_its_header),
+        cmocka_unit_test(what_is_queued_goes_out_in_order_as_the_reader_reads),
+        NODES_TEST(replicas_find_each_other_in_any_order),
+        NODES_TEST(a_bad_frame_of_a_peer_ends_its_connection_and_it_returns),
+        NODES_TEST(clients_are_welcomed_and_answered),
+        NODES_TEST(strangers_are_refused_and_told_why),
+        NODES_TEST(garbage_and_silence_end_a_connection),
+        NODES_TEST(a_port_in_use_is_named_with_what_to_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
