@@ -391,7 +391,7 @@ static int perform(struct call *call, const struct task *task) {
     if (r < 0)
         return -1;
     /* It answered with an error and closed without reading the rest: the answer is what counts. */
-    bool cut = code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE;
+    bool cut = code == CURLE_RECV_ERROR || (code == CURLE_PARTIAL_FILE && call->head_ended);
     if (cut && call->uploading && call->response->status >= 400)
         return 0;
     return code == CURLE_OK ? 0 : set_curl_error(call, code);

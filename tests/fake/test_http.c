@@ -252,7 +252,7 @@ static void an_answer_already_there_when_the_write_fails_is_heard(void **state) 
          FAKE_CLOSE(), FAKE_END()},
         {FAKE_EXPECT("PUT"),
          FAKE_SEND("HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "4\r\nfull\r\nffffffffff\r\nx"),
+                   "4\r\nfull\r\nffffffffff\r\n"),
          FAKE_CLOSE(), FAKE_END()},
     };
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
