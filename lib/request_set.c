@@ -239,6 +239,25 @@ int request_set_add_range(struct request_set *set, uint64_t client, uint64_t fir
     return insert_range(set, c, c->count, (struct range){first, last}, err);
 }
 
+int request_set_merge(struct request_set *to, const struct request_set *from, struct error *err) {
+    for (size_t i = 0; i < from->client_count; i++) {
+        const struct client_ranges *c = &from->clients[i];
+        if (find_client(to, c->client))
+            return error_set(err, ERROR_INVALID, "client %llu is in both sets",
+                             (unsigned long long)c->client);
+        for (size_t j = 0; j < c->count; j++)
+            if (request_set_add_range(to, c->client, c->ranges[j].first, c->ranges[j].last, err) <
+                0)
+                return -1;
+    }
+    for (size_t i = 0; i < from->duplicate_count; i++) {
+        const struct request_times *d = &from->duplicates[i];
+        if (add_duplicate(to, d->client, d->number, d->times - 1, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 uint64_t request_set_count(const struct request_set *set) {
     return set->count;
 }

@@ -45,6 +45,10 @@ int request_set_add(struct request_set *set, uint64_t client, uint64_t number, s
 int request_set_add_range(struct request_set *set, uint64_t client, uint64_t first, uint64_t last,
                           struct error *err);
 
+/* Adds everything in `from`, whose clients must be others (else ERROR_INVALID): as loaders of
+ * several threads have them. */
+int request_set_merge(struct request_set *to, const struct request_set *from, struct error *err);
+
 /* With multiplicity. */
 uint64_t request_set_count(const struct request_set *set);
 /* How often it is in the set. */

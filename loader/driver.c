@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_MAX = 64, NOBODY = UINT32_MAX };
@@ -43,7 +44,8 @@ struct driver {
     struct peers peers;
     struct queue queue;
     struct schedule schedule;
-    struct client *clients;
+    struct client *clients; /* of this slice */
+    uint32_t clients_count;
     struct line due;       /* in flight: waiting or sent */
     struct line pausing;   /* after an overload */
     struct record *record; /* NULL until driver_run */
@@ -51,7 +53,6 @@ struct driver {
     struct instant drain_until; /* NEVER unless interrupted */
     uint64_t now_ns;            /* of this turn, since the start */
     uint64_t flush_ns;          /* of this writev */
-    uint64_t told_ns;           /* of the last progress */
     uint32_t refusals;          /* one after the other */
     bool interrupted;
     struct error why; /* of what is lost; here because clearing 4 kB in every turn costs */
@@ -87,6 +88,20 @@ static void line_remove(struct driver *d, struct line *line, uint32_t index) {
 
 /* ---- requests ---- */
 
+/* In the whole pool. */
+static uint32_t pool_index(const struct driver *d, uint32_t index) {
+    return index * d->config.threads + d->config.thread;
+}
+
+/* The client in this slice that has the id, or NULL. */
+static struct client *find_client(const struct driver *d, uint64_t id, uint32_t *ret_index) {
+    int64_t index = workload_client_index(d->config.workload, id);
+    if (index < 0 || (uint32_t)index % d->config.threads != d->config.thread)
+        return NULL;
+    *ret_index = (uint32_t)index / d->config.threads;
+    return &d->clients[*ret_index];
+}
+
 /* The client is free now: its next request is due now. */
 static void give_next(struct driver *d, uint32_t index) {
     struct client *c = &d->clients[index];
@@ -99,6 +114,7 @@ static void give_next(struct driver *d, uint32_t index) {
         return;
     }
     struct wire_request request;
+    entry.client = pool_index(d, index);
     workload_request(d->config.workload, &entry, &request);
     if (waits)
         queue_replace(&d->queue, c->ticket, &request);
@@ -114,7 +130,7 @@ static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct
     struct client *c = &d->clients[index];
     bool sent = c->state == CLIENT_SENT;
     const struct duration one = {
-        .client = index,
+        .client = pool_index(d, index),
         .number = c->number,
         .intended_ns = c->intended_ns,
         .sent = sent,
@@ -194,7 +210,7 @@ static int refused(struct driver *d, const struct wire_reply *reply, struct erro
     error_set(&why, ERROR_REFUSED, "replica %u refuses our requests: %s", reply->replica,
               reply->text);
     if (d->refusals == 0)
-        d->config.note(d->config.context, why.text);
+        d->config.note(d->config.note_context, why.text);
     if (++d->refusals < LOADER_REFUSALS_MAX)
         return 0;
     return error_set(err, ERROR_REFUSED, "%s", why.text);
@@ -202,8 +218,8 @@ static int refused(struct driver *d, const struct wire_reply *reply, struct erro
 
 /* 0; 1 for what no replica may say, described in d->why; or a fault. */
 static int take_reply(struct driver *d, const struct wire_reply *reply, struct error *err) {
-    int64_t index = workload_client_index(d->config.workload, reply->client);
-    struct client *c = index < 0 ? NULL : &d->clients[index];
+    uint32_t index;
+    struct client *c = find_client(d, reply->client, &index);
     if (!c || reply->number > c->number ||
         (reply->number == c->number && c->state == CLIENT_WAITING)) {
         error_set(&d->why, ERROR_INVALID, "it answered a request that was not sent");
@@ -215,15 +231,11 @@ static int take_reply(struct driver *d, const struct wire_reply *reply, struct e
     }
     peers_answered(&d->peers);
     switch (reply->status) {
-    case WIRE_REPLY_OK:
-        d->refusals = 0;
-        return finish(d, (uint32_t)index, OUTCOME_ACKNOWLEDGED, err);
-    case WIRE_REPLY_OVERLOADED:
-        d->refusals = 0;
-        return finish(d, (uint32_t)index, OUTCOME_OVERLOADED, err);
+    case WIRE_REPLY_OK: d->refusals = 0; return finish(d, index, OUTCOME_ACKNOWLEDGED, err);
+    case WIRE_REPLY_OVERLOADED: d->refusals = 0; return finish(d, index, OUTCOME_OVERLOADED, err);
     case WIRE_REPLY_REFUSED: break;
     }
-    if (finish(d, (uint32_t)index, OUTCOME_FAILED, err) < 0)
+    if (finish(d, index, OUTCOME_FAILED, err) < 0)
         return -1;
     return refused(d, reply, err);
 }
@@ -325,15 +337,8 @@ static int expire(struct driver *d, struct error *err) {
     return 0;
 }
 
-static void tell(struct driver *d) {
-    const struct driver_progress progress = {
-        .elapsed_ns = d->now_ns, .in_flight = d->due.count, .record = d->record};
-    d->told_ns = d->now_ns / NS_PER_SEC * NS_PER_SEC;
-    d->config.tell(d->config.context, &progress);
-}
-
 static struct instant next_due(const struct driver *d) {
-    uint64_t due_ns = d->told_ns + NS_PER_SEC;
+    uint64_t due_ns = (d->now_ns / NS_PER_SEC + 1) * NS_PER_SEC; /* the record wants to know it */
     if (d->due.first != NOBODY) {
         uint64_t t = d->clients[d->due.first].intended_ns + d->config.request_timeout_ns;
         due_ns = t < due_ns ? t : due_ns;
@@ -384,8 +389,6 @@ static int turn(struct driver *d, struct error *err) {
         return -1;
     if (!d->interrupted && peers_tick(&d->peers, clock_instant(), err) < 0)
         return -1;
-    if (d->now_ns >= d->told_ns + NS_PER_SEC)
-        tell(d);
     return 0;
 }
 
@@ -395,7 +398,7 @@ static bool drained(const struct driver *d) {
 }
 
 static int load(struct driver *d, struct error *err) {
-    for (uint32_t i = 0; i < d->config.workload->clients; i++)
+    for (uint32_t i = 0; i < d->clients_count; i++)
         give_next(d, i);
     int r = flush(d, err);
     while (r == 0 && d->due.count + d->pausing.count > 0 && !drained(d))
@@ -403,10 +406,18 @@ static int load(struct driver *d, struct error *err) {
     return r;
 }
 
-int driver_run(struct driver *d, struct record *record, struct error *err) {
+static void sleep_until(struct instant t) {
+    const struct timespec at = {.tv_sec = (time_t)(t.ns / NS_PER_SEC),
+                                .tv_nsec = (long)(t.ns % NS_PER_SEC)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
+    }
+}
+
+int driver_run(struct driver *d, struct instant start, struct record *record, struct error *err) {
     d->record = record;
-    d->start = clock_instant();
-    d->now_ns = d->told_ns = 0;
+    d->start = start;
+    sleep_until(start);
+    d->now_ns = since_start(d);
     int r = load(d, err);
     struct error abandoned = ERROR_NULL; /* the first fault counts */
     d->interrupted |= r < 0;             /* nobody is given another request */
@@ -414,7 +425,6 @@ int driver_run(struct driver *d, struct record *record, struct error *err) {
     if (abandon(d, r < 0 ? &abandoned : err) < 0)
         r = -1;
     record_advance(record, d->now_ns);
-    tell(d);
     if (r < 0)
         return -1;
     return d->interrupted ? DRIVER_INTERRUPTED : DRIVER_DONE;
@@ -447,8 +457,9 @@ int driver_connect(struct driver *d, struct error *err) {
 
 int driver_new(const struct driver_config *config, struct driver **ret, struct error *err) {
     cleanup(driver_freep) struct driver *d = mem_new(struct driver);
-    uint32_t clients = config->workload->clients;
+    uint32_t clients = slice_clients(config->workload->clients, config->thread, config->threads);
     d->config = *config;
+    d->clients_count = clients;
     d->due = d->pausing = (struct line){.first = NOBODY, .last = NOBODY};
     d->drain_until = INSTANT_NEVER;
     d->clients = mem_new_array(struct client, clients);
@@ -462,7 +473,7 @@ int driver_new(const struct driver_config *config, struct driver **ret, struct e
     if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, config->cancel->event_fd, &event) < 0)
         return error_set_os(err, ERROR_IO, errno, "watch for cancellation");
     peers_init(&d->peers, config->targets, d->epoll_fd, config->connect_timeout_ns,
-               config->workload->client_base, config->note, config->context);
+               config->workload->client_base + config->thread, config->note, config->note_context);
     *ret = take_ptr(d);
     return 0;
 }

@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * Drives the load: one thread, one epoll loop, the clients of one pool in a closed loop. A client
- * is a number, not a thread or a connection: all share the connection to the primary. Requests that
+ * Drives one thread's slice of the load: one epoll loop, every n-th client of the pool in a closed
+ * loop. A client is a number, not a thread or a connection: all of a slice share the connection to
+ * the primary. Requests that
  * become ready in one turn of the loop go to the kernel together; nothing is allocated and no
  * payload is copied for any of them.
  *
@@ -12,9 +13,7 @@
  * client pauses for 10 ms. In each case the client goes on with its next number: no number is sent
  * twice, so no request can be executed twice because of us.
  *
- * Whoever wants several threads gives each a driver with its own schedule, record and client base.
- *
- * Threads: belongs to one; only `cancel` is shared.
+ * Threads: belongs to one; only `cancel` is shared, and what is constant.
  */
 
 #include "lib/cleanup.h"
@@ -29,25 +28,17 @@
 
 #include <stdint.h>
 
-/* How far the load is, once a second and once at the end. */
-struct driver_progress {
-    uint64_t elapsed_ns;
-    uint64_t in_flight;
-    const struct record *record; /* whole seconds are in its table */
-};
-typedef void driver_tell(void *context, const struct driver_progress *progress);
-
 /* Everything is borrowed, and outlives the driver. */
 struct driver_config {
     const struct targets *targets;
     const struct workload *workload;
-    uint64_t requests;
+    uint32_t thread, threads; /* client i of the pool is in slice i mod threads */
+    uint64_t requests;        /* of this slice */
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
     const struct cancel *cancel;
     loader_note *note;
-    driver_tell *tell;
-    void *context; /* of both */
+    void *note_context;
 };
 
 struct driver;
@@ -64,9 +55,9 @@ enum { DRIVER_DONE = 0, DRIVER_INTERRUPTED = 1 };
 int driver_connect(struct driver *d, struct error *err);
 
 /*
- * Sends the load and records what becomes of it, from time 0 on. DRIVER_DONE: every request has an
- * outcome. DRIVER_INTERRUPTED: `cancel` was raised; what was sent has an outcome, the rest was not
- * sent. A fault: the primary was lost for good, or refuses everything, or the record cannot be
- * written; what was recorded until then stands.
+ * Sends the load and records what becomes of it, from time 0 on, which is `start`. DRIVER_DONE:
+ * every request has an outcome. DRIVER_INTERRUPTED: `cancel` was raised; what was sent has an
+ * outcome, the rest was not sent. A fault: the primary was lost for good, or refuses everything, or
+ * the record cannot be written; what was recorded until then stands.
  */
-int driver_run(struct driver *d, struct record *record, struct error *err);
+int driver_run(struct driver *d, struct instant start, struct record *record, struct error *err);

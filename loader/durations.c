@@ -9,13 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER_SIZE = 24, VERSION = 1, VARINT_MAX = 10, RECORD_MAX = 5 * VARINT_MAX };
+enum { HEADER_SIZE = 24, VERSION = 2, VARINT_MAX = 10, RECORD_MAX = 5 * VARINT_MAX };
+enum { MARK_END = 0, MARK_PIECE = 7 };
 static const char magic[4] = {'S', 'T', 'R', 'Q'};
-static_assert(OUTCOME_COUNT <= 7, "an outcome and the mark of a record share three bits");
+static_assert((int)OUTCOME_COUNT < (int)MARK_PIECE,
+              "an outcome and the mark of a record share three bits");
 
 const char *outcome_name(enum outcome outcome) {
     static const char *const names[OUTCOME_COUNT] = {
@@ -31,40 +34,49 @@ struct durations {
     char *path;
     char *part_path;
     int fd;
+    pthread_mutex_t lock; /* of fd and count: pieces stay whole */
     uint64_t count;
+};
+
+struct durations_writer {
+    struct durations *file; /* borrowed */
+    uint64_t count;         /* records in this piece */
     uint64_t intended_ns_before;
     size_t size; /* of `piece` that is used */
     uint8_t piece[LOADER_PIECE_SIZE + RECORD_MAX];
 };
 
-static int write_piece(struct durations *d, struct error *err) {
+static int write_all(const struct durations *d, const uint8_t *bytes, size_t size,
+                     struct error *err) {
     size_t written = 0;
-    while (written < d->size) {
-        ssize_t n = write(d->fd, d->piece + written, d->size - written);
+    while (written < size) {
+        ssize_t n = write(d->fd, bytes + written, size - written);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return error_set_os(err, ERROR_IO, errno, "write '%s'", d->part_path);
         written += (size_t)n;
     }
-    d->size = 0;
     return 0;
 }
 
 int durations_create(const char *path, uint64_t client_base, struct wall_time start,
                      struct durations **ret, struct error *err) {
     cleanup(durations_freep) struct durations *d = mem_new(struct durations);
+    uint8_t header[HEADER_SIZE];
+    pthread_mutex_init(&d->lock, NULL);
     d->path = text_dup(path);
     d->part_path = text_format("%s.part", path);
     d->fd = open(d->part_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (d->fd < 0)
         return error_set_os(err, ERROR_IO, errno, "create '%s'", d->part_path);
-    struct byte_writer w = byte_writer(d->piece, HEADER_SIZE);
+    struct byte_writer w = byte_writer(header, sizeof header);
     bytes_put(&w, magic, sizeof magic);
     bytes_put_u32(&w, VERSION); /* and the three zeros */
     bytes_put_u64(&w, client_base);
     bytes_put_u64(&w, (uint64_t)start.ns);
-    d->size = bytes_written(&w);
+    if (write_all(d, header, bytes_written(&w), err) < 0)
+        return -1;
     *ret = take_ptr(d);
     return 0;
 }
@@ -72,15 +84,39 @@ int durations_create(const char *path, uint64_t client_base, struct wall_time st
 void durations_free(struct durations *d) {
     if (d->fd >= 0)
         close(d->fd);
+    pthread_mutex_destroy(&d->lock);
     free(d->path);
     free(d->part_path);
     free(d);
 }
 
-static void put_varint(struct durations *d, uint64_t value) {
+static size_t put_varint(uint8_t *to, uint64_t value) {
+    size_t size = 0;
     for (; value >= 0x80; value >>= 7)
-        d->piece[d->size++] = (uint8_t)(value | 0x80);
-    d->piece[d->size++] = (uint8_t)value;
+        to[size++] = (uint8_t)(value | 0x80);
+    to[size++] = (uint8_t)value;
+    return size;
+}
+
+static void put(struct durations_writer *w, uint64_t value) {
+    w->size += put_varint(w->piece + w->size, value);
+}
+
+static void begin_piece(struct durations_writer *w) {
+    w->size = 0;
+    w->count = w->intended_ns_before = 0;
+    put(w, MARK_PIECE);
+}
+
+struct durations_writer *durations_writer_new(struct durations *d) {
+    struct durations_writer *w = mem_new(struct durations_writer);
+    w->file = d;
+    begin_piece(w);
+    return w;
+}
+
+void durations_writer_free(struct durations_writer *w) {
+    free(w);
 }
 
 static uint64_t zigzag(uint64_t difference) {
@@ -91,21 +127,32 @@ static uint64_t unzigzag(uint64_t coded) {
     return coded >> 1 ^ (0 - (coded & 1));
 }
 
-int durations_append(struct durations *d, const struct duration *one, struct error *err) {
-    put_varint(d, (uint64_t)one->client << 3 | (one->outcome + 1U));
-    put_varint(d, one->number);
-    put_varint(d, zigzag(one->intended_ns - d->intended_ns_before));
-    put_varint(d, one->sent ? one->send_delay_ns + 1 : 0);
-    put_varint(d, one->latency_ns);
-    d->intended_ns_before = one->intended_ns;
-    d->count++;
-    return d->size >= LOADER_PIECE_SIZE ? write_piece(d, err) : 0;
+int durations_append(struct durations_writer *w, const struct duration *one, struct error *err) {
+    put(w, (uint64_t)one->client << 3 | (one->outcome + 1U));
+    put(w, one->number);
+    put(w, zigzag(one->intended_ns - w->intended_ns_before));
+    put(w, one->sent ? one->send_delay_ns + 1 : 0);
+    put(w, one->latency_ns);
+    w->intended_ns_before = one->intended_ns;
+    w->count++;
+    return w->size >= LOADER_PIECE_SIZE ? durations_flush(w, err) : 0;
+}
+
+int durations_flush(struct durations_writer *w, struct error *err) {
+    struct durations *d = w->file;
+    if (w->count == 0)
+        return 0;
+    pthread_mutex_lock(&d->lock);
+    int r = write_all(d, w->piece, w->size, err);
+    d->count += w->count;
+    pthread_mutex_unlock(&d->lock);
+    begin_piece(w);
+    return r;
 }
 
 int durations_finish(struct durations *d, struct error *err) {
-    put_varint(d, 0);
-    put_varint(d, d->count);
-    if (write_piece(d, err) < 0)
+    uint8_t end[1 + VARINT_MAX] = {MARK_END};
+    if (write_all(d, end, 1 + put_varint(end + 1, d->count), err) < 0)
         return -1;
     if (close(take_fd(&d->fd)) < 0)
         return error_set_os(err, ERROR_IO, errno, "close '%s'", d->part_path);
@@ -152,7 +199,12 @@ static int read_record(FILE *from, struct duration *one, struct error *err) {
     uint64_t mark, difference, delay;
     if (get_varint(from, &mark, err) < 0)
         return -1;
-    if (mark == 0)
+    while (mark == MARK_PIECE) {
+        one->intended_ns = 0;
+        if (get_varint(from, &mark, err) < 0)
+            return -1;
+    }
+    if (mark == MARK_END)
         return 1;
     if ((mark & 7) == 0 || (mark & 7) > OUTCOME_COUNT || mark >> 3 >= LOADER_CLIENTS_MAX)
         return error_set(err, ERROR_INVALID, "a record is damaged");

@@ -1,20 +1,25 @@
 #pragma once
 
 /*
- * requests.bin: every request of a run with its times, some 12 bytes each, in order of completion.
+ * requests.bin: every request of a run with its times, some 12 bytes each. Each thread has a
+ * *writer* with a buffer of fixed size, a *piece* of the file; within pieces of one thread, records
+ * stand in order of completion.
  *
  * Shape: all numbers are little endian or, in records, LEB128 variable-length integers.
  *
- *     "STRQ" | version u8 = 1 | zero u8[3] | client base u64 | start u64 (wall clock, ns since
- * 1970) record: client index * 8 + outcome + 1 | number | intended | send delay | latency end:    0
- * | count of records
+ *     "STRQ" | version u8 = 2 | zero u8[3] | client base u64 | start u64
+ *     piece:  7
+ *     record: client index * 8 + outcome + 1 | number | intended | send delay | latency
+ *     end:    0 | count of records
  *
- * `intended` is the difference to the record before (the first: to 0) in zigzag, of when the
- * request was to be sent, in ns since the start. `send delay` is how much later its first byte was
- * given to the kernel, plus 1; 0 for a request that never was. `latency` runs from the intended
- * time to the outcome. Outcomes are numbered by outcome.h. A file without its end was cut.
+ * `start` is wall-clock time, in ns since 1970. `intended` is the difference to the record before
+ * (the first of a piece: to 0) in zigzag, of when the request was to be sent, in ns since the
+ * start. `send delay` is how much later its first byte was given to the kernel, plus 1; 0 for a
+ * request that never was. `latency` runs from the intended time to the outcome. Outcomes are
+ * numbered by outcome.h. A file without its end was cut.
  *
- * Written append only through a buffer of fixed size, under a temporary name until it is complete.
+ * Written append only, under a temporary name until it is complete.
+ * Threads: a writer belongs to one; several write to one file, a piece at a time.
  * Errors: ERROR_IO naming the path; ERROR_INVALID for a file that is not what it should be.
  */
 
@@ -38,17 +43,24 @@ struct duration {
 };
 
 struct durations;
+struct durations_writer;
 
-/* Creates `path` under its temporary name. Gives the writer. */
+/* Creates `path` under its temporary name. Gives the file. */
 int durations_create(const char *path, uint64_t client_base, struct wall_time start,
                      struct durations **ret, struct error *err);
 /* Closes without giving the file its name: what is there then is a `.part` without an end. */
 void durations_free(struct durations *d);
 DEFINE_CLEANUP_FREE(durations);
-
-int durations_append(struct durations *d, const struct duration *one, struct error *err);
-/* Writes what is left and the end, and gives the file its name. Call once, then free. */
+/* All writers are flushed: writes the end, and gives the file its name. Call once, then free. */
 int durations_finish(struct durations *d, struct error *err);
+
+/* Borrows the file. */
+struct durations_writer *durations_writer_new(struct durations *d);
+/* What was not flushed is lost. */
+void durations_writer_free(struct durations_writer *w);
+DEFINE_CLEANUP_FREE(durations_writer);
+int durations_append(struct durations_writer *w, const struct duration *one, struct error *err);
+int durations_flush(struct durations_writer *w, struct error *err);
 
 /* The CSV that `loader export` prints, a line for each request, after a line of column names. A
  * file that was cut is printed as far as it goes, and is then an error. */

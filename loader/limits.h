@@ -12,6 +12,8 @@
 enum {
     /* issue: up to 100,000 clients in one process; their ids are one aligned block (workload.h). */
     LOADER_CLIENTS_MAX = 100 * 1000,
+    /* Each has some 2 MB of histograms and a connection to each replica. */
+    LOADER_THREADS_MAX = 256,
     /* A write set beyond these is refused by every replica (executor/chain); we say it earlier. */
     LOADER_KEYS_MAX = 1000 * 1000,
     LOADER_KEY_SIZE_MAX = 64 * 1024,

@@ -16,6 +16,7 @@ enum kind { NUMBER, DURATION, TEXT, REFUSED, WORD };
 enum {
     KEY_CLUSTER = 256,
     KEY_OUT,
+    KEY_THREADS,
     KEY_REQUEST_TIMEOUT,
     KEY_CONNECT_TIMEOUT,
     KEY_SEED,
@@ -79,6 +80,9 @@ static const struct row rows[] = {
     {KEY_CONNECT_TIMEOUT, "connect-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC,
      "10s", AT(connect_timeout_ns), GROUP_OURS,
      "Give up when the primary cannot be reached for so long, at the start or later"},
+    {KEY_THREADS, "threads", "NUMBER", NUMBER, 1, LOADER_THREADS_MAX, NULL, AT(threads), GROUP_OURS,
+     "Threads, each with connections and a share of the clients of its own (default: one for each "
+     "core that we may use, but not more than clients)"},
     {KEY_SEED, "seed", "NUMBER", NUMBER, 0, UINT64_MAX, NULL, AT(seed), GROUP_OURS,
      "Payload bytes and client ids follow from it; the same seed twice against one chain repeats "
      "the clients' ids (default: a random one, which is printed)"},

@@ -38,6 +38,7 @@ struct options {
     uint64_t log_level;     /* -l: 0 to 3 */
     const char *log_config; /* -a; NULL: the default places */
 
+    uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;
     const char *out_path;
     uint64_t request_timeout_ns;

@@ -16,31 +16,30 @@ void progress_init(struct progress *p, FILE *to, bool live, uint64_t requests) {
     *p = (struct progress){.to = to, .live = live, .requests = requests};
 }
 
-void progress_line(const struct driver_progress *progress, uint64_t requests, struct buffer *out) {
-    const struct record *r = progress->record;
-    uint64_t done = record_outcomes(r);
-    uint64_t errors = done - r->outcomes[OUTCOME_ACKNOWLEDGED];
+void progress_line(const struct engine_progress *p, uint64_t requests, struct buffer *out) {
+    uint64_t acknowledged = p->outcomes[OUTCOME_ACKNOWLEDGED], done = 0;
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        done += p->outcomes[i];
     buffer_format(out,
-                  "%" PRIu64 " s  %" PRIu64 " of %" PRIu64 " (%.1f %%)  %" PRIu64
-                  " in flight  %" PRIu64 " errors",
-                  progress->elapsed_ns / NS_PER_SEC, done, requests,
-                  100.0 * (double)done / (double)requests, progress->in_flight, errors);
-    if (r->seconds_count == 0)
-        return;
-    const struct record_second *last = &r->seconds[r->seconds_count - 1];
-    buffer_format(out, "  last second: %" PRIu64 "/s p50 ", last->outcomes[OUTCOME_ACKNOWLEDGED]);
-    summary_duration(out, 0, last->p50_ns);
+                  "%" PRIu64 " s  %" PRIu64 " of %" PRIu64 " (%.1f %%)  %" PRIu64 " sent  %" PRIu64
+                  " errors",
+                  p->elapsed_ns / NS_PER_SEC, done, requests,
+                  100.0 * (double)done / (double)requests, p->sent, done - acknowledged);
+    const struct histogram *h = &p->last->latency;
+    double seconds = (double)(p->last->to_ns - p->last->from_ns) / (double)NS_PER_SEC;
+    buffer_format(out, "  last second: %.0f/s p50 ", (double)h->count / seconds);
+    summary_duration(out, 0, histogram_percentile(h, 50));
     buffer_text(out, " p99 ");
-    summary_duration(out, 0, last->p99_ns);
+    summary_duration(out, 0, histogram_percentile(h, 99));
     buffer_text(out, " max ");
-    summary_duration(out, 0, last->max_ns);
-    if (progress->elapsed_ns > 0 && done > 0 && done < requests)
+    summary_duration(out, 0, histogram_max(h));
+    if (done > 0 && done < requests)
         buffer_format(out, "  %.0f s left",
-                      (double)(requests - done) * (double)progress->elapsed_ns / (double)done /
+                      (double)(requests - done) * (double)p->elapsed_ns / (double)done /
                           (double)NS_PER_SEC);
 }
 
-void progress_tell(struct progress *p, const struct driver_progress *progress) {
+void progress_tell(struct progress *p, const struct engine_progress *progress) {
     p->lines++;
     if (!p->live && p->lines % PLAIN_EVERY != 0)
         return;

@@ -7,7 +7,7 @@
  */
 
 #include "lib/buffer.h"
-#include "loader/driver.h"
+#include "loader/engine.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,10 +24,10 @@ struct progress {
 
 void progress_init(struct progress *p, FILE *to, bool live, uint64_t requests);
 /* Once a second. */
-void progress_tell(struct progress *p, const struct driver_progress *progress);
+void progress_tell(struct progress *p, const struct engine_progress *progress);
 void progress_note(struct progress *p, const char *text);
 /* Ends the live line, and says how many warnings were not shown. */
 void progress_end(struct progress *p);
 
 /* Pure. `12 s  1,234 of 2,000 (61.7 %)  ...` without a newline. */
-void progress_line(const struct driver_progress *progress, uint64_t requests, struct buffer *out);
+void progress_line(const struct engine_progress *progress, uint64_t requests, struct buffer *out);

@@ -6,45 +6,84 @@
 
 #include <stdlib.h>
 
-void record_init(struct record *r, uint64_t client_base, struct durations *durations) {
-    *r = (struct record){.client_base = client_base, .durations = durations};
+void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
+                 struct exchange *exchange) {
+    *r = (struct record){.client_base = client_base, .durations = durations, .exchange = exchange};
     histogram_init(&r->latency, HISTOGRAM_HOUR_NS);
     histogram_init(&r->latency_from_send, HISTOGRAM_HOUR_NS);
-    histogram_init(&r->second_latency, HISTOGRAM_HOUR_NS);
+    interval_init(&r->interval);
     r->acknowledged = request_set_new();
 }
 
 void record_deinit(struct record *r) {
     histogram_deinit(&r->latency);
     histogram_deinit(&r->latency_from_send);
-    histogram_deinit(&r->second_latency);
+    interval_deinit(&r->interval);
     if (r->acknowledged)
         request_set_free(r->acknowledged);
     free(r->seconds);
     *r = (struct record){.durations = NULL};
 }
 
-static void close_second(struct record *r) {
-    struct record_second *second = &r->second;
-    if (r->second_latency.count > 0) {
-        second->p50_ns = histogram_percentile(&r->second_latency, 50);
-        second->p99_ns = histogram_percentile(&r->second_latency, 99);
-        second->max_ns = histogram_max(&r->second_latency);
-        histogram_clear(&r->second_latency);
-    }
+static void append_second(struct record *r, const struct record_second *second) {
     mem_grow(r->seconds, r->seconds_count, r->seconds_capacity);
     r->seconds[r->seconds_count++] = *second;
-    *second = (struct record_second){.sent = 0};
+}
+
+static void add_second(struct record_second *to, const struct record_second *from) {
+    to->sent += from->sent;
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        to->outcomes[i] += from->outcomes[i];
+    to->max_ns = from->max_ns > to->max_ns ? from->max_ns : to->max_ns;
+}
+
+static void merge_seconds(struct record *to, const struct record *from) {
+    static const struct record_second nothing;
+    while (to->seconds_count < from->seconds_count) {
+        append_second(to, &to->second); /* it was cut short */
+        to->second = nothing;
+    }
+    for (size_t i = 0; i < from->seconds_count; i++)
+        add_second(&to->seconds[i], &from->seconds[i]);
+    if (from->seconds_count < to->seconds_count)
+        add_second(&to->seconds[from->seconds_count], &from->second);
+    else
+        add_second(&to->second, &from->second);
+}
+
+int record_merge(struct record *to, const struct record *from, struct error *err) {
+    to->sent += from->sent;
+    to->late += from->late;
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        to->outcomes[i] += from->outcomes[i];
+    to->end_ns = from->end_ns > to->end_ns ? from->end_ns : to->end_ns;
+    histogram_add(&to->latency, &from->latency);
+    histogram_add(&to->latency_from_send, &from->latency_from_send);
+    merge_seconds(to, from);
+    if (request_set_merge(to->acknowledged, from->acknowledged, err) < 0)
+        return error_wrap(err, "merge what was acknowledged");
+    return 0;
+}
+
+static void close_second(struct record *r) {
+    append_second(r, &r->second);
+    r->second = (struct record_second){.sent = 0};
 }
 
 void record_advance(struct record *r, uint64_t now_ns) {
     while (r->seconds_count < now_ns / NS_PER_SEC && r->seconds_count < LOADER_SECONDS_MAX)
         close_second(r);
+    uint64_t whole_ns = now_ns / NS_PER_SEC * NS_PER_SEC;
+    if (r->exchange && whole_ns > r->told_ns) {
+        r->told_ns = whole_ns;
+        exchange_put(r->exchange, &r->interval, whole_ns);
+    }
 }
 
 void record_sent(struct record *r) {
     r->sent++;
     r->second.sent++;
+    r->interval.sent++;
 }
 
 void record_late(struct record *r) {
@@ -54,13 +93,16 @@ void record_late(struct record *r) {
 int record_outcome(struct record *r, const struct duration *one, struct error *err) {
     r->outcomes[one->outcome]++;
     r->second.outcomes[one->outcome]++;
+    r->interval.outcomes[one->outcome]++;
     uint64_t end_ns = one->intended_ns + one->latency_ns;
     if (end_ns > r->end_ns)
         r->end_ns = end_ns;
     if (one->outcome == OUTCOME_ACKNOWLEDGED) {
         histogram_record(&r->latency, one->latency_ns);
         histogram_record(&r->latency_from_send, one->latency_ns - one->send_delay_ns);
-        histogram_record(&r->second_latency, one->latency_ns);
+        histogram_record(&r->interval.latency, one->latency_ns);
+        if (one->latency_ns > r->second.max_ns)
+            r->second.max_ns = one->latency_ns;
         if (request_set_add(r->acknowledged, r->client_base + one->client, one->number, err) < 0)
             return error_wrap(err, "remember an acknowledged request");
     }

@@ -11,13 +11,15 @@
  * Memory is bounded: nothing grows with the number of requests but ranges of acknowledged numbers,
  * and the table by a row per second.
  *
- * Threads: one record belongs to one thread. Units: ns since the start of the run.
+ * Threads: one record belongs to one thread; those of all threads are merged at the end. Units: ns
+ * since the start of the run.
  */
 
 #include "lib/error.h"
 #include "lib/histogram.h"
 #include "lib/request_set.h"
 #include "loader/durations.h"
+#include "loader/interval.h"
 #include "loader/outcome.h"
 
 #include <stdbool.h>
@@ -28,7 +30,7 @@
 struct record_second {
     uint64_t sent;
     uint64_t outcomes[OUTCOME_COUNT];
-    uint64_t p50_ns, p99_ns, max_ns;
+    uint64_t max_ns;
 };
 
 struct record {
@@ -44,14 +46,19 @@ struct record {
     struct record_second *seconds; /* whole ones; the current one is behind them */
     size_t seconds_count, seconds_capacity;
     struct record_second second;
-    struct histogram second_latency;
+    struct interval interval;  /* since the last whole second that could be handed over */
+    struct exchange *exchange; /* borrowed; NULL: nobody wants to see it while it runs */
+    uint64_t told_ns;          /* the last whole second that was offered to it */
 
     struct request_set *acknowledged;
-    struct durations *durations; /* borrowed; NULL: not kept */
+    struct durations_writer *durations; /* borrowed; NULL: not kept */
 };
 
-void record_init(struct record *r, uint64_t client_base, struct durations *durations);
+void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
+                 struct exchange *exchange);
 void record_deinit(struct record *r);
+/* Adds what another thread has measured of the same run, with other clients. Exact. */
+int record_merge(struct record *to, const struct record *from, struct error *err);
 
 /* Closes the seconds before `now_ns`. Called with rising times, and before what happens at them. */
 void record_advance(struct record *r, uint64_t now_ns);

@@ -86,9 +86,11 @@ static void text_load(const struct summary *s, struct buffer *out) {
         buffer_format(out, ", %" PRIu64 " ms of execution by %s", o->execution_ms,
                       o->busy_wait ? "busy wait" : "sleep");
     buffer_text(out, o->pre_execute ? ", pre-executed\n" : "\n");
-    buffer_format(out, "run          %s, seed %" PRIu64 ", clients %" PRIu64 " to %" PRIu64 "\n",
+    buffer_format(out,
+                  "run          %s, seed %" PRIu64 ", clients %" PRIu64 " to %" PRIu64 ", %" PRIu32
+                  " threads\n",
                   s->run, s->seed, s->record->client_base,
-                  s->record->client_base + o->concurrency - 1);
+                  s->record->client_base + o->concurrency - 1, s->threads);
 }
 
 static void text_counts(const struct summary *s, struct buffer *out) {

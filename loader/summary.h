@@ -20,6 +20,7 @@ struct summary {
     const struct record *record;
     const char *run; /* id of the trial */
     uint64_t seed;   /* given or drawn */
+    uint32_t threads;
     const char *why; /* it ended before its time; NULL: it did not */
 };
 

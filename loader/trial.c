@@ -5,7 +5,7 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "loader/driver.h"
+#include "loader/engine.h"
 #include "loader/limits.h"
 #include "loader/progress.h"
 #include "loader/summary.h"
@@ -24,6 +24,7 @@ struct trial {
     const struct options *options;
     const struct cancel *cancel;
     uint64_t seed;
+    uint32_t threads;
     struct targets targets;
     struct workload workload;
     struct record record;
@@ -107,11 +108,11 @@ static void note(void *context, const char *text) {
         log_warn(logger, "%s", text);
 }
 
-static void tell(void *context, const struct driver_progress *progress) {
+static void tell(void *context, const struct engine_progress *progress) {
     struct trial *t = context;
     progress_tell(&t->progress, progress);
-    log_debug(logger, "%" PRIu64 " sent, %" PRIu64 " outcomes, %" PRIu64 " in flight",
-              progress->record->sent, record_outcomes(progress->record), progress->in_flight);
+    log_debug(logger, "%" PRIu64 " sent, %" PRIu64 " acknowledged", progress->sent,
+              progress->outcomes[OUTCOME_ACKNOWLEDGED]);
 }
 
 static void log_begin(const struct trial *t) {
@@ -161,7 +162,7 @@ static int open_record(struct trial *t, struct error *err) {
         if (durations_create(path, client_base, clock_wall(), &t->durations, err) < 0)
             return -1;
     }
-    record_init(&t->record, client_base, t->durations);
+    record_init(&t->record, client_base, NULL, NULL); /* each thread's goes into it */
     return 0;
 }
 
@@ -195,25 +196,28 @@ static int print_summary(const struct summary *summary, struct error *err) {
 
 /* ---- the load ---- */
 
+static uint32_t threads_for(const struct options *o) {
+    uint64_t threads = o->threads ? o->threads : engine_cores();
+    threads = threads < LOADER_THREADS_MAX ? threads : LOADER_THREADS_MAX;
+    return (uint32_t)(threads < o->concurrency ? threads : o->concurrency);
+}
+
 static int drive(struct trial *t, struct error *err) {
-    const struct driver_config config = {
+    const struct engine_config config = {
         .targets = &t->targets,
         .workload = &t->workload,
+        .threads = t->threads,
         .requests = t->options->requests,
         .request_timeout_ns = t->options->request_timeout_ns,
         .connect_timeout_ns = t->options->connect_timeout_ns,
         .cancel = t->cancel,
+        .durations = t->durations,
         .note = note,
         .tell = tell,
         .context = t,
     };
-    cleanup(driver_freep) struct driver *driver = NULL;
-    if (driver_new(&config, &driver, err) < 0)
-        return -1;
     log_begin(t);
-    int r = driver_connect(driver, err);
-    if (r == DRIVER_DONE)
-        r = driver_run(driver, &t->record, err);
+    int r = engine_run(&config, &t->record, err);
     progress_end(&t->progress);
     log_end(t, r, err);
     return r;
@@ -230,6 +234,7 @@ static int finish(struct trial *t, int outcome, struct error *err) {
         .record = &t->record,
         .run = t->targets.run,
         .seed = t->seed,
+        .threads = t->threads,
         .why = why_ended(outcome, err),
     };
     struct error second = ERROR_NULL;
@@ -245,7 +250,8 @@ static int finish(struct trial *t, int outcome, struct error *err) {
 }
 
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
-    cleanup(trial_deinit) struct trial t = {.options = options, .cancel = cancel};
+    cleanup(trial_deinit) struct trial t = {
+        .options = options, .cancel = cancel, .threads = threads_for(options)};
     progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options->requests);
     if (open_log(&t, err) < 0)
         return -1;

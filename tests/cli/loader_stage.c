@@ -127,7 +127,7 @@ void stage_stop_replicas(struct stage *s) {
 }
 
 void stage_load(struct stage *s, const char *args) {
-    cleanup_free char *all = text_format(STAGE_HERE "%s", args);
+    cleanup_free char *all = text_format(STAGE_HERE "--threads 2 %s", args);
     stage_start(s, all);
     stage_wait(s);
     stage_stop_replicas(s);

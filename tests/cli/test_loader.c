@@ -95,8 +95,24 @@ static void the_primary_is_whoever_says_it_of_itself(void **state) {
     stage_load(&s, "-b 50");
     assert_status(&s, 0);
     assert_counts(&s, 50, 0, 0, 0);
-    assert_int_equal(s.counts.requests, 0); /* of replica 0 */
-    assert_int_equal(s.counts.connections, 1);
+    assert_int_equal(s.counts.requests, 0);    /* of replica 0 */
+    assert_int_equal(s.counts.connections, 2); /* one for each thread */
+}
+
+static void threads_share_the_clients_and_lose_nothing(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 8; threads += 7) {
+        cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
+        cleanup_free char *args = text_format("-b 3001 -c 5 -d 100 --threads %d", threads);
+        stage_load(&s, args);
+        assert_status(&s, 0);
+        assert_counts(&s, 3001, 0, 0, 0);
+        assert_int_equal(stage_acknowledged(&s), 3001);
+        assert_int_equal(stage_exported(&s, "out/requests.bin"), 3001);
+        assert_int_equal(s.counts.connections, threads < 5 ? threads : 5);
+        assert_int_equal(s.counts.out_of_order, 0);
+        assert_int_equal(s.counts.client_max - s.counts.client_min, 4);
+    }
 }
 
 static void a_backup_that_is_away_is_only_a_warning(void **state) {
@@ -309,6 +325,7 @@ int main(void) {
         cmocka_unit_test(latencies_are_those_of_the_replica),
         cmocka_unit_test(a_stalled_replica_shows_in_the_maximum),
         cmocka_unit_test(the_primary_is_whoever_says_it_of_itself),
+        cmocka_unit_test(threads_share_the_clients_and_lose_nothing),
         cmocka_unit_test(a_backup_that_is_away_is_only_a_warning),
         cmocka_unit_test(a_second_load_has_other_clients),
         cmocka_unit_test(lost_requests_time_out_and_the_load_goes_on),

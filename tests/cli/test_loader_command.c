@@ -181,7 +181,7 @@ static void export_tells_a_damaged_file(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
     folder_write(&s.folder, "text", "this is a text and not what was asked for\n");
-    folder_write_mode(&s.folder, "cut", "STRQ\1\0\0\0aaaaaaaabbbbbbbb\1\1\0\1\5\1", 30, 0644);
+    folder_write_mode(&s.folder, "cut", "STRQ\2\0\0\0aaaaaaaabbbbbbbb\7\1\1\0\1\5\1", 31, 0644);
     assert_int_equal(stage_exported(&s, "text"), -1);
     assert_says(s.err, "this is not a requests.bin");
     assert_int_equal(stage_exported(&s, "cut"), -1);

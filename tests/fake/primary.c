@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-    LINKS_MAX = 16,
+    LINKS_MAX = 64,
     IN_SIZE = 4 * 1024 * 1024,
     OUT_SIZE = 256 * 1024,
     CLIENTS_MAX = 128 * 1024,

@@ -225,6 +225,24 @@ static void a_request_executed_twice_is_named(void **state) {
     assert_int_equal(check.duplicates_first[0].times, 2);
 }
 
+static void sets_of_other_clients_are_merged_with_their_duplicates(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    cleanup(request_set_freep) struct request_set *a = request_set_new();
+    cleanup(request_set_freep) struct request_set *b = request_set_new();
+    add(a, 1, 1, 3);
+    add(b, 2, 1, 1);
+    add(b, 2, 5, 6);
+    add(b, 2, 5, 5);
+    assert_int_equal(request_set_merge(a, b, &err), 0);
+    assert_written(a, "{\"schema\":1,\"count\":7,\"clients\":[\n"
+                      "{\"client\":1,\"ranges\":[[1,3]]},\n"
+                      "{\"client\":2,\"ranges\":[[1,1],[5,6]]}],\n"
+                      "\"duplicates\":[\n{\"client\":2,\"number\":5,\"times\":2}]}\n");
+    assert_int_equal(request_set_merge(a, b, &err), -1);
+    assert_int_equal(err.kind, ERROR_INVALID);
+}
+
 static void clients_beyond_the_maximum_are_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
@@ -246,6 +264,7 @@ int main(void) {
         cmocka_unit_test(equal_sets_agree),
         cmocka_unit_test(a_removed_request_is_named_as_missing),
         cmocka_unit_test(a_request_executed_twice_is_named),
+        cmocka_unit_test(sets_of_other_clients_are_merged_with_their_duplicates),
         cmocka_unit_test(clients_beyond_the_maximum_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

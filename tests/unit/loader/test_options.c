@@ -90,7 +90,7 @@ static void our_own_options_are_taken(void **state) {
     struct options o;
     struct error err;
     assert_int_equal(parse("--cluster c --out o --request-timeout 1m30s --connect-timeout 250ms "
-                           "--seed 18446744073709551615",
+                           "--seed 18446744073709551615 --threads 3",
                            &o, &err),
                      0);
     assert_string_equal(o.cluster_path, "c");
@@ -99,6 +99,7 @@ static void our_own_options_are_taken(void **state) {
     assert_int_equal(o.connect_timeout_ns, 250 * NS_PER_MS);
     assert_true(o.seed_given);
     assert_true(o.seed == UINT64_MAX);
+    assert_int_equal(o.threads, 3);
 }
 
 static void the_last_of_two_wins(void **state) {

@@ -36,7 +36,7 @@ static void add(struct record *r, uint64_t number, uint64_t end_ns, uint64_t lat
 
 /* Five of six, in two and a half seconds. */
 static void fill(struct record *r) {
-    record_init(r, 1001, NULL);
+    record_init(r, 1001, NULL, NULL);
     add(r, 1, 1000, 900, OUTCOME_ACKNOWLEDGED);
     add(r, 2, 50000, 45000, OUTCOME_ACKNOWLEDGED);
     add(r, 3, NS_PER_SEC + 5, 3 * NS_PER_MS, OUTCOME_ACKNOWLEDGED);
@@ -51,14 +51,18 @@ static void the_text_says_everything(void **state) {
     cleanup(buffer_deinit) struct buffer text;
     fill(&r);
     buffer_init(&text, 10000);
-    const struct summary s = {
-        .options = &options, .record = &r, .run = "3f9c2a1b", .seed = 42, .why = "interrupted"};
+    const struct summary s = {.options = &options,
+                              .record = &r,
+                              .run = "3f9c2a1b",
+                              .seed = 42,
+                              .threads = 2,
+                              .why = "interrupted"};
     summary_text(&s, &text);
     assert_string_equal(
         buffer_string(&text),
         "model        closed loop, 15 clients, each with one request in flight\n"
         "request      31 keys of 118 B, values of 2841 B, payload of 15100 B\n"
-        "run          3f9c2a1b, seed 42, clients 1001 to 1015\n"
+        "run          3f9c2a1b, seed 42, clients 1001 to 1015, 2 threads\n"
         "requests     6 asked for, 5 sent, 4 acknowledged\n"
         "errors       0 timed out (after 10.000 s), 0 failed, 1 overloaded\n"
         "late         1 replies to requests that had an outcome before\n"
@@ -108,7 +112,7 @@ static void what_does_not_exist_is_null(void **state) {
     cleanup(record_deinit) struct record r;
     struct buffer text;
     cleanup(buffer_deinit) struct buffer json;
-    record_init(&r, 1001, NULL);
+    record_init(&r, 1001, NULL, NULL);
     buffer_init(&json, 10000);
     buffer_init(&text, 10000);
     const struct summary s = {.options = &options, .record = &r, .run = "x", .why = "no primary"};
@@ -133,7 +137,7 @@ static void many_seconds_are_shown_in_few_rows(void **state) {
     (void)state;
     cleanup(record_deinit) struct record r;
     cleanup(buffer_deinit) struct buffer text;
-    record_init(&r, 1001, NULL);
+    record_init(&r, 1001, NULL, NULL);
     buffer_init(&text, 100000);
     for (uint64_t i = 0; i < 100; i++)
         add(&r, i + 1, i * NS_PER_SEC + 1000, i == 42 ? 900 : 500, OUTCOME_ACKNOWLEDGED);
@@ -163,30 +167,40 @@ static void durations_have_the_unit_that_fits(void **state) {
     }
 }
 
+/* Five of ten, one of them in the last second. */
+static void fill_progress(struct engine_progress *p, struct interval *last) {
+    interval_init(last);
+    last->from_ns = NS_PER_SEC;
+    last->to_ns = 2 * NS_PER_SEC;
+    histogram_record(&last->latency, 3 * NS_PER_MS);
+    *p = (struct engine_progress){.elapsed_ns = 2 * NS_PER_SEC, .sent = 6, .last = last};
+    p->outcomes[OUTCOME_ACKNOWLEDGED] = 4;
+    p->outcomes[OUTCOME_OVERLOADED] = 1;
+}
+
 static void progress_says_what_is_left(void **state) {
     (void)state;
-    cleanup(record_deinit) struct record r;
+    struct engine_progress progress;
+    cleanup(interval_deinit) struct interval last;
     cleanup(buffer_deinit) struct buffer line;
-    fill(&r);
+    fill_progress(&progress, &last);
     buffer_init(&line, 1000);
-    const struct driver_progress progress = {
-        .elapsed_ns = 5 * NS_PER_SEC / 2, .in_flight = 1, .record = &r};
     progress_line(&progress, 10, &line);
     assert_string_equal(buffer_string(&line),
-                        "2 s  5 of 10 (50.0 %)  1 in flight  1 errors  last second: 1/s p50 "
+                        "2 s  5 of 10 (50.0 %)  6 sent  1 errors  last second: 1/s p50 "
                         "3.000 ms p99 3.000 ms max 3.000 ms  2 s left");
 }
 
 /* Output of a progress to a file that is no terminal, or as if it were one. */
 static char *told(bool live, int lines, int warnings) {
-    cleanup(record_deinit) struct record r;
+    struct engine_progress progress;
+    cleanup(interval_deinit) struct interval last;
     char *text = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
     struct progress p;
-    fill(&r);
+    fill_progress(&progress, &last);
     progress_init(&p, to, live, 10);
-    const struct driver_progress progress = {.elapsed_ns = NS_PER_SEC, .record = &r};
     for (int i = 0; i < lines; i++)
         progress_tell(&p, &progress);
     for (int i = 0; i < warnings; i++)
@@ -208,7 +222,7 @@ static void a_file_gets_a_plain_line_every_five_seconds(void **state) {
     cleanup_free char *text = told(false, 14, 0);
     assert_int_equal(count_of(text, "\n"), 2);
     assert_int_equal(count_of(text, "\r"), 0);
-    assert_true(text_starts(text, "loader: 1 s  5 of 10"));
+    assert_true(text_starts(text, "loader: 2 s  5 of 10"));
 }
 
 static void a_terminal_has_one_line_that_is_rewritten(void **state) {

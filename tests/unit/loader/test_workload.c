@@ -42,6 +42,25 @@ static void each_client_counts_from_one_until_all_is_given_out(void **state) {
     assert_false(schedule_next(&s, 1, &e));
 }
 
+static void slices_of_all_threads_are_the_whole_load(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t requests;
+        uint32_t clients, threads;
+    } cases[] = {{2000, 15, 2},   {1, 15, 7},       {0, 3, 3},
+                 {7, 100000, 64}, {4000000, 15, 4}, {LOADER_REQUESTS_MAX, 100000, 256}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t requests = 0, clients = 0;
+        for (uint32_t t = 0; t < cases[i].threads; t++) {
+            clients += slice_clients(cases[i].clients, t, cases[i].threads);
+            requests += slice_requests(cases[i].requests, cases[i].clients, t, cases[i].threads);
+        }
+        assert_int_equal(clients, cases[i].clients);
+        assert_int_equal(requests, cases[i].requests);
+    }
+    assert_int_equal(slice_requests(1500, 15, 0, 2), 800); /* 8 of 15 clients */
+}
+
 static void one_seed_makes_the_same_requests(void **state) {
     (void)state;
     struct workload a, b;
@@ -252,6 +271,7 @@ static void vectors_are_no_more_than_there_is_room_for(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_client_counts_from_one_until_all_is_given_out),
+        cmocka_unit_test(slices_of_all_threads_are_the_whole_load),
         cmocka_unit_test(one_seed_makes_the_same_requests),
         cmocka_unit_test(requests_of_one_load_differ),
         cmocka_unit_test(payloads_cannot_be_compressed),

@@ -1,0 +1,51 @@
+#pragma once
+
+/*
+ * The threads of a load: each has a driver with its slice of the clients, its own connections and
+ * its own record; while the load runs they share nothing. They connect side by side, begin at one
+ * instant, and are merged exactly when all have ended.
+ *
+ * The calling thread shows progress meanwhile: at the end of each second every thread hands over a
+ * whole interval (interval.h). It also passes on the cancellation, and ends all when one failed.
+ *
+ * Threads: engine_run is called by one, in which `note` and `tell` are called, too.
+ */
+
+#include "lib/error.h"
+#include "lib/task.h"
+#include "loader/driver.h"
+
+#include <stdint.h>
+
+/* How far the load is, when a second has ended. */
+struct engine_progress {
+    uint64_t elapsed_ns;
+    uint64_t sent;
+    uint64_t outcomes[OUTCOME_COUNT];
+    const struct interval *last; /* usually one second */
+};
+typedef void engine_tell(void *context, const struct engine_progress *progress);
+
+/* Everything is borrowed, for the call. */
+struct engine_config {
+    const struct targets *targets;
+    const struct workload *workload;
+    uint32_t threads; /* at most as many as clients */
+    uint64_t requests;
+    uint64_t request_timeout_ns;
+    uint64_t connect_timeout_ns;
+    const struct cancel *cancel;
+    struct durations *durations; /* NULL: not kept */
+    loader_note *note;
+    engine_tell *tell;
+    void *context; /* of both */
+};
+
+/*
+ * Merges what was measured into `record`, whatever ended the load; outcomes and faults are those of
+ * driver_connect and driver_run, of the thread that failed first.
+ */
+int engine_run(const struct engine_config *config, struct record *record, struct error *err);
+
+/* CPUs that this process may use. */
+uint32_t engine_cores(void);

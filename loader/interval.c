@@ -1,0 +1,76 @@
+#include "loader/interval.h"
+
+#include <assert.h>
+#include <unistd.h>
+
+void interval_init(struct interval *i) {
+    *i = (struct interval){.from_ns = 0};
+    histogram_init(&i->latency, HISTOGRAM_HOUR_NS);
+}
+
+void interval_deinit(struct interval *i) {
+    histogram_deinit(&i->latency);
+}
+
+void interval_clear(struct interval *i, uint64_t from_ns) {
+    struct histogram latency = i->latency;
+    if (latency.count > 0)
+        histogram_clear(&latency);
+    *i = (struct interval){.from_ns = from_ns, .to_ns = from_ns, .latency = latency};
+}
+
+void interval_add(struct interval *to, const struct interval *from) {
+    to->from_ns = from->from_ns;
+    to->to_ns = from->to_ns;
+    to->sent += from->sent;
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        to->outcomes[i] += from->outcomes[i];
+    if (from->latency.count > 0)
+        histogram_add(&to->latency, &from->latency);
+}
+
+void exchange_init(struct exchange *x, int wake_fd) {
+    x->full = false;
+    x->wake_fd = wake_fd;
+    pthread_mutex_init(&x->lock, NULL);
+    interval_init(&x->slot);
+}
+
+void exchange_deinit(struct exchange *x) {
+    interval_deinit(&x->slot);
+    pthread_mutex_destroy(&x->lock);
+}
+
+void exchange_put(struct exchange *x, struct interval *own, uint64_t to_ns) {
+    own->to_ns = to_ns;
+    pthread_mutex_lock(&x->lock);
+    bool handed_over = !x->full;
+    if (handed_over) {
+        struct interval empty = x->slot;
+        x->slot = *own;
+        x->full = true;
+        *own = empty;
+        own->from_ns = own->to_ns = to_ns;
+    }
+    pthread_mutex_unlock(&x->lock);
+    uint64_t one = 1;
+    ssize_t n = handed_over ? write(x->wake_fd, &one, sizeof one) : 0;
+    (void)n; /* full means that it was told already */
+}
+
+bool exchange_ready(struct exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    bool full = x->full;
+    pthread_mutex_unlock(&x->lock);
+    return full;
+}
+
+/* The slot is ours while it is full: the other side waits for nothing but the lock. */
+void exchange_fetch(struct exchange *x, struct interval *sum) {
+    assert(x->full);
+    interval_add(sum, &x->slot);
+    interval_clear(&x->slot, 0);
+    pthread_mutex_lock(&x->lock);
+    x->full = false;
+    pthread_mutex_unlock(&x->lock);
+}
