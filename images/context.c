@@ -7,7 +7,6 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -330,6 +329,13 @@ struct source context_source(struct context *c) {
     return (struct source){.pull = context_pull, .arg = c};
 }
 
+static void end(struct context *c) {
+    unsigned char hash[SHA256_SIZE];
+    sha256_end(&c->sha256, hash);
+    digest_text(hash, c->result.digest);
+    c->ended = true;
+}
+
 ssize_t context_pull(void *context, void *data, size_t size, struct error *err) {
     struct context *c = context;
     ssize_t n = archive_stream_pull(c->stream, data, size, err);
@@ -338,18 +344,20 @@ ssize_t context_pull(void *context, void *data, size_t size, struct error *err) 
     if (n > 0) {
         sha256_add(&c->sha256, data, (size_t)n);
         c->result.bytes += (uint64_t)n;
-    } else if (!c->ended) {
-        unsigned char hash[SHA256_SIZE];
-        sha256_end(&c->sha256, hash);
-        digest_text(hash, c->result.digest);
-        c->ended = true;
     }
+    /* The stream fills what it is given but at its end; the reader need not ask once more. */
+    if ((size_t)n < size && !c->ended)
+        end(c);
     return n;
 }
 
-void context_result(const struct context *c, struct context_result *ret) {
-    assert(c->ended);
+int context_result(const struct context *c, struct context_result *ret, struct error *err) {
+    if (!c->ended)
+        return error_set(err, ERROR_INVALID,
+                         "the build context '%s' was not read to its end, but to byte %llu",
+                         c->root, (unsigned long long)c->result.bytes);
     *ret = c->result;
+    return 0;
 }
 
 enum { DIGEST_PIECE = 256 * 1024 };
@@ -366,6 +374,5 @@ int context_digest(const struct context_options *options, struct context_result 
     while (n > 0);
     if (n < 0)
         return -1;
-    context_result(c, ret);
-    return 0;
+    return context_result(c, ret, err);
 }

@@ -75,8 +75,11 @@ const char *context_dockerfile(const struct context *c);
 struct source context_source(struct context *c);
 ssize_t context_pull(void *context, void *data, size_t size, struct error *err);
 
-/* What was sent; may be asked only after context_pull has reached the end. */
-void context_result(const struct context *c, struct context_result *ret);
+/*
+ * What was sent, once all of it was. ERROR_INVALID before: a server that is satisfied with half a
+ * context has not built this one.
+ */
+int context_result(const struct context *c, struct context_result *ret, struct error *err);
 
 /* The same, without sending: opens and reads it all. */
 int context_digest(const struct context_options *options, struct context_result *ret,

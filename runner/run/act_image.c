@@ -179,7 +179,10 @@ int act_build_image(struct act *act, struct error *err) {
         return -1;
     }
     struct context_result sent;
-    context_result(b.context, &sent);
+    if (context_result(b.context, &sent, err) < 0) {
+        image->id[0] = '\0';
+        return -1;
+    }
     image->context = text_dup(sent.digest);
     image->unchanged = strcmp(before, image->id) == 0;
     say_built(act, image, &sent);

@@ -50,10 +50,11 @@ static int generate(const char *root, uint64_t files, uint64_t bytes, struct err
     return 0;
 }
 
-static int report(const struct context *c) {
+static int report(const struct context *c, struct error *err) {
     struct context_result result;
     struct rusage usage;
-    context_result(c, &result);
+    if (context_result(c, &result, err) < 0)
+        return -1;
     getrusage(RUSAGE_SELF, &usage);
     printf("%ld %llu %llu %s\n", usage.ru_maxrss, (unsigned long long)result.files,
            (unsigned long long)result.bytes, result.digest);
@@ -77,7 +78,7 @@ static int build(const char *host, const char *root, const char *dockerfile, con
     char id[ENGINE_IMAGE_ID_SIZE];
     if (engine_image_build(engine, &request, &task, id, err) < 0)
         return -1;
-    return report(c);
+    return report(c, err);
 }
 
 static int digest(const char *root, struct error *err) {

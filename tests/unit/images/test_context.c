@@ -38,8 +38,7 @@ static int read_all(const struct context_options *options, struct buffer *tar,
             break;
         buffer_append(tar, data, (size_t)n);
     }
-    context_result(c, result);
-    return 0;
+    return context_result(c, result, err);
 }
 
 /* The entries of a GNU tar, one per line, in their order: "d name", "f name", "x name" (may be
@@ -179,6 +178,27 @@ static void the_digest_of_what_is_sent_is_that_of_its_bytes(void **state) {
     assert_string_equal(o.result.digest,
                         "sha256:"
                         "d80285bfa8361b5a1a7e0b74698e587d299f81527f64c87c3b32f11781c226f2");
+}
+
+static void half_a_context_has_no_result(void **state) {
+    (void)state;
+    cleanup(folder_remove) struct folder f = folder_make();
+    folder_write(&f, "Dockerfile", "FROM scratch\n");
+    struct error err = ERROR_NULL;
+    cleanup(context_freep) struct context *c = NULL;
+    struct context_options options = {.root = f.path};
+    struct context_result result;
+    char data[2000];
+    assert_int_equal(context_open(&options, &c, &err), 0);
+    assert_int_equal(context_result(c, &result, &err), -1);
+    assert_int_equal(context_pull(c, data, sizeof data, &err), 2000);
+    assert_int_equal(context_result(c, &result, &err), -1);
+    assert_int_equal(err.kind, ERROR_INVALID);
+    assert_non_null(strstr(err.text, "was not read to its end, but to byte 2000"));
+    assert_int_equal(context_pull(c, data, sizeof data, &err), 48); /* less than asked: the end */
+    assert_int_equal(context_result(c, &result, &err), 0);
+    assert_int_equal(result.bytes, 2048);
+    assert_int_equal(context_pull(c, data, sizeof data, &err), 0);
 }
 
 static void ignored_is_left_out_but_never_the_dockerfile(void **state) {
@@ -477,6 +497,7 @@ int main(void) {
         cmocka_unit_test(folders_come_before_their_content_in_bytewise_order),
         cmocka_unit_test(equal_contents_have_equal_digests_and_others_do_not),
         cmocka_unit_test(the_digest_of_what_is_sent_is_that_of_its_bytes),
+        cmocka_unit_test(half_a_context_has_no_result),
         cmocka_unit_test(ignored_is_left_out_but_never_the_dockerfile),
         cmocka_unit_test(a_dockerfile_in_an_ignored_folder_is_sent_with_its_folders),
         cmocka_unit_test(ignored_folders_are_not_opened),
