@@ -2,6 +2,7 @@
 
 #include "lib/text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -111,4 +112,30 @@ void random_bytes(void *out, size_t size) {
         at += n;
         size -= (size_t)n;
     }
+}
+
+enum { BASE64_SIZE_MAX = 1 << 30 }; /* OpenSSL counts in int */
+
+void base64_encode(const void *data, size_t size, struct buffer *out) {
+    assert(size <= BASE64_SIZE_MAX);
+    unsigned char *room = buffer_reserve(out, (size + 2) / 3 * 4);
+    if (room && size)
+        buffer_commit(out, (size_t)EVP_EncodeBlock(room, data, (int)size));
+}
+
+int base64_decode(const char *text, size_t size, struct buffer *out, struct error *err) {
+    if (size == 0)
+        return 0;
+    if (size % 4 != 0 || size > BASE64_SIZE_MAX)
+        return error_set(err, ERROR_INVALID, "%zu characters are not base64", size);
+    size_t padding = text[size - 1] != '=' ? 0 : text[size - 2] != '=' ? 1 : 2;
+    size_t decoded = size / 4 * 3;
+    unsigned char *room = buffer_reserve(out, decoded);
+    if (!room)
+        return error_set(err, ERROR_LIMIT, "base64 of more than %zu bytes", out->size_max);
+    /* OpenSSL reads padding anywhere as zero bits, and leaves out white space at both ends. */
+    bool good = !memchr(text, '=', size - padding) &&
+                EVP_DecodeBlock(room, (const unsigned char *)text, (int)size) == (int)decoded;
+    buffer_commit(out, good ? decoded - padding : 0);
+    return good ? 0 : error_set(err, ERROR_INVALID, "text that is not base64");
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Hashes and random bytes: OpenSSL's one door.
+ * Hashes, random bytes and base64: OpenSSL's one door.
  *
  * The algorithm is fetched once per process (an implicit fetch costs more than hashing 64 bytes).
  * SHA-256 of memory cannot fail; that OpenSSL has no SHA-256, or no memory, ends the program.
@@ -10,6 +10,7 @@
  * at a time.
  */
 
+#include "lib/buffer.h"
 #include "lib/error.h"
 
 #include <stdbool.h>
@@ -48,3 +49,10 @@ int digest_parse(const char *text, unsigned char ret_hash[SHA256_SIZE], struct e
 
 /* Unpredictable bytes of the kernel's generator, for identifiers and keys. */
 void random_bytes(void *out, size_t size);
+
+/* RFC 4648, section 4: the common alphabet, padded, in one line. Up to 1 GiB; what does not fit
+ * makes the buffer overflowed. */
+void base64_encode(const void *data, size_t size, struct buffer *out);
+/* Exactly what base64_encode writes, appended. ERROR_INVALID for anything else (spaces and missing
+ * padding too), ERROR_LIMIT if `out` is too small (and overflowed then). */
+int base64_decode(const char *text, size_t size, struct buffer *out, struct error *err);

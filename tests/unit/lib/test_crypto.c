@@ -110,6 +110,58 @@ static void random_bytes_differ(void **state) {
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+static void base64_is_that_of_rfc_4648(void **state) {
+    (void)state;
+    static const char *const vectors[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe\xfd", "//79"},
+    };
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        struct error err = ERROR_NULL;
+        struct buffer text, data;
+        buffer_init(&text, 100);
+        buffer_init(&data, 100);
+        buffer_text(&text, ":");
+        base64_encode(vectors[i][0], strlen(vectors[i][0]), &text);
+        assert_string_equal(buffer_string(&text) + 1, vectors[i][1]);
+        assert_int_equal(base64_decode(vectors[i][1], strlen(vectors[i][1]), &data, &err), 0);
+        assert_string_equal(buffer_string(&data), vectors[i][0]);
+        buffer_deinit(&text);
+        buffer_deinit(&data);
+    }
+}
+
+static void what_is_not_base64_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"Z",        "Zg",    "Zg=",          "Zm9vYg",
+                                      "Zg==Zg==", "Z===",  "====",         "Zm 9",
+                                      " Zm9v  ",  "Zm9\n", "Zm9v\n\n\n\n", "Zm-_",
+                                      "Zm9\xff",  "=m9v"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct error err = ERROR_NULL;
+        struct buffer data;
+        buffer_init(&data, 100);
+        buffer_text(&data, "kept");
+        assert_int_equal(base64_decode(bad[i], strlen(bad[i]), &data, &err), -1);
+        assert_int_equal(err.kind, ERROR_INVALID);
+        assert_string_equal(buffer_string(&data), "kept");
+        buffer_deinit(&data);
+    }
+    struct error err = ERROR_NULL;
+    struct buffer small;
+    buffer_init(&small, 2);
+    assert_int_equal(base64_decode("Zm9v", 4, &small, &err), -1);
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    base64_encode("f", 1, &small);
+    assert_true(small.overflowed);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_those_of_fips_180),
@@ -117,6 +169,8 @@ int main(void) {
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(digests_are_read_as_they_are_written_and_no_other_way),
         cmocka_unit_test(random_bytes_differ),
+        cmocka_unit_test(base64_is_that_of_rfc_4648),
+        cmocka_unit_test(what_is_not_base64_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
