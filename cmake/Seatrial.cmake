@@ -75,15 +75,20 @@ function(seatrial_test label name)
   set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 120)
 endfunction()
 
-# seatrial_bats(LABEL NAME file): the file's tests run commands as users do. They find the programs in $SEATRIAL_BIN and
-# the tree in $SEATRIAL_SOURCE. Tests of one engine (label rig) run one after the other.
+# seatrial_bats(LABEL NAME file [ONCE]): the file's tests run commands as users do. They find the programs in $SEATRIAL_BIN
+# and the tree in $SEATRIAL_SOURCE. Tests of one engine (label rig) run one after the other. ONCE: the tests do not depend
+# on how the programs are compiled, so that script/test runs them for one build only (label once).
 function(seatrial_bats label name file)
+  cmake_parse_arguments(ARG "ONCE" "" "" ${ARGN})
   add_test(NAME ${label}/${name} COMMAND bats --print-output-on-failure ${CMAKE_CURRENT_SOURCE_DIR}/${file})
   set_tests_properties(
     ${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 300 ENVIRONMENT
     "SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin;SEATRIAL_SOURCE=${CMAKE_SOURCE_DIR};SEATRIAL_BUILD=${CMAKE_BINARY_DIR}")
   if(label STREQUAL rig)
     set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK docker)
+  endif()
+  if(ARG_ONCE)
+    set_property(TEST ${label}/${name} APPEND PROPERTY LABELS once)
   endif()
 endfunction()
 
@@ -108,6 +113,6 @@ endfunction()
 function(seatrial_bench name)
   add_test(NAME bench/${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/bench/${name})
   set_tests_properties(
-    bench/${name} PROPERTIES LABELS bench TIMEOUT 300 SKIP_RETURN_CODE 77 RESOURCE_LOCK docker ENVIRONMENT
+    bench/${name} PROPERTIES LABELS "bench;once" TIMEOUT 300 SKIP_RETURN_CODE 77 RESOURCE_LOCK docker ENVIRONMENT
     "BENCH_TINY=1;SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 endfunction()
