@@ -8,6 +8,7 @@ load functions
 
 setup() {
   prepare_trial
+  cd "$folder" || return # each test has a "progress" of its own, and never sees that of the one before
   export LOAD_SECONDS=3600
 }
 

@@ -260,6 +260,7 @@ static void a_folder_in_use_or_not_usable_is_refused(void **state) {
     struct error err = ERROR_NULL;
     struct store *second = NULL;
     cleanup(store_freep) struct store *store = open_rocksdb("used");
+    assert_non_null(store);
     cleanup_free char *path = data_folder("used");
     assert_int_equal(store_open_rocksdb(path, &identity, &second, &err), -1);
     assert_int_equal(err.kind, ERROR_CONFLICT);
