@@ -1,6 +1,7 @@
 #include "loader/driver.h"
 
 #include "lib/memory.h"
+#include "loader/clients.h"
 #include "loader/limits.h"
 #include "loader/queue.h"
 
@@ -8,35 +9,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 64, NOBODY = UINT32_MAX };
+enum { EVENTS_MAX = 64 };
 /* What epoll calls the cancellation; replicas are called by their index. */
 #define EVENT_CANCEL UINT32_MAX
-
-enum client_state {
-    CLIENT_IDLE,    /* the load has no more for it */
-    CLIENT_PAUSING, /* until intended_ns, after an overload */
-    CLIENT_WAITING, /* its request is not begun */
-    CLIENT_SENT,
-};
-
-/* Times are ns since the start of the run. */
-struct client {
-    enum client_state state;
-    uint64_t number; /* of its request, or of its last one */
-    uint64_t intended_ns;
-    uint64_t sent_ns;
-    uint32_t ticket; /* in the queue, while waiting */
-    uint32_t before, after;
-};
-
-/* Clients in order of their intended times, linked through themselves. */
-struct line {
-    uint32_t first, last;
-    uint64_t count;
-};
+#define EVENT_TIMER (UINT32_MAX - 1)
+/* A sleeping thread wakes up that late, at worst: the rest is spun. */
+#define SPIN_NS (100 * NS_PER_US)
 
 struct driver {
     struct driver_config config;
@@ -46,8 +28,13 @@ struct driver {
     struct schedule schedule;
     struct client *clients; /* of this slice */
     uint32_t clients_count;
-    struct line due;       /* in flight: waiting or sent */
-    struct line pausing;   /* after an overload */
+    struct line due;     /* in flight: waiting or sent */
+    struct line pausing; /* after an overload */
+    struct line idle;    /* open loop: free to take what is due */
+    struct arrivals arrivals;
+    struct arrival next; /* what will be due next, if there is */
+    bool more;
+    int timer_fd;
     struct record *record; /* NULL until driver_run */
     struct instant start;
     struct instant drain_until; /* NEVER unless interrupted */
@@ -58,33 +45,6 @@ struct driver {
     struct error why; /* of what is lost; here because clearing 4 kB in every turn costs */
     struct iovec vectors[LOADER_IOVECS_MAX];
 };
-
-/* ---- lines ---- */
-
-static void line_append(struct driver *d, struct line *line, uint32_t index) {
-    struct client *c = &d->clients[index];
-    c->before = line->last;
-    c->after = NOBODY;
-    if (line->last == NOBODY)
-        line->first = index;
-    else
-        d->clients[line->last].after = index;
-    line->last = index;
-    line->count++;
-}
-
-static void line_remove(struct driver *d, struct line *line, uint32_t index) {
-    struct client *c = &d->clients[index];
-    if (c->before == NOBODY)
-        line->first = c->after;
-    else
-        d->clients[c->before].after = c->after;
-    if (c->after == NOBODY)
-        line->last = c->before;
-    else
-        d->clients[c->after].before = c->before;
-    line->count--;
-}
 
 /* ---- requests ---- */
 
@@ -102,28 +62,49 @@ static struct client *find_client(const struct driver *d, uint64_t id, uint32_t 
     return &d->clients[*ret_index];
 }
 
-/* The client is free now: its next request is due now. */
-static void give_next(struct driver *d, uint32_t index) {
+static bool is_open(const struct driver *d) {
+    return d->config.arrivals != NULL;
+}
+
+static bool in_queue(const struct driver *d, const struct client *c) {
+    return c->queued && queue_waits(&d->queue, c->ticket);
+}
+
+/* The load has nothing for it now. */
+static void rest(struct driver *d, uint32_t index) {
     struct client *c = &d->clients[index];
-    bool waits = c->state == CLIENT_WAITING && queue_waits(&d->queue, c->ticket);
-    struct schedule_entry entry;
-    if (d->interrupted || !schedule_next(&d->schedule, index, &entry)) {
-        if (waits)
-            queue_drop(&d->queue, c->ticket);
-        c->state = CLIENT_IDLE;
-        return;
-    }
+    if (in_queue(d, c))
+        queue_drop(&d->queue, c->ticket);
+    c->state = CLIENT_IDLE;
+    if (is_open(d))
+        line_append(&d->idle, d->clients, index);
+}
+
+static void give(struct driver *d, uint32_t index, struct schedule_entry entry,
+                 uint64_t intended_ns) {
+    struct client *c = &d->clients[index];
     struct wire_request request;
     entry.client = pool_index(d, index);
     workload_request(d->config.workload, &entry, &request);
-    if (waits)
+    if (in_queue(d, c))
         queue_replace(&d->queue, c->ticket, &request);
     else
         c->ticket = queue_push(&d->queue, &request, index);
+    c->queued = true;
     c->number = entry.number;
-    c->intended_ns = d->now_ns;
+    c->intended_ns = intended_ns;
     c->state = CLIENT_WAITING;
-    line_append(d, &d->due, index);
+    line_append(&d->due, d->clients, index);
+}
+
+/* The client is free now. In the closed loop, its next request is due now. */
+static void give_next(struct driver *d, uint32_t index) {
+    struct schedule_entry entry;
+    if (is_open(d) || d->interrupted || d->now_ns >= d->config.end_ns ||
+        !schedule_next(&d->schedule, index, &entry))
+        rest(d, index);
+    else
+        give(d, index, entry, d->now_ns);
 }
 
 static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct error *err) {
@@ -138,13 +119,13 @@ static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct
         .latency_ns = d->now_ns - c->intended_ns,
         .outcome = outcome,
     };
-    line_remove(d, &d->due, index);
+    line_remove(&d->due, d->clients, index);
     if (record_outcome(d->record, &one, err) < 0)
         return -1;
     if (outcome == OUTCOME_OVERLOADED && !d->interrupted) {
         c->state = CLIENT_PAUSING;
         c->intended_ns = d->now_ns + LOADER_OVERLOAD_PAUSE_NS;
-        line_append(d, &d->pausing, index);
+        line_append(&d->pausing, d->clients, index);
         return 0;
     }
     give_next(d, index);
@@ -156,8 +137,11 @@ static void begun(void *context, uint32_t index) {
     struct client *c = &d->clients[index];
     assert(c->state == CLIENT_WAITING);
     c->state = CLIENT_SENT;
+    c->queued = false;
     c->sent_ns = d->flush_ns;
-    record_sent(d->record);
+    record_sent(d->record, c->sent_ns);
+    if (is_open(d))
+        record_lateness(d->record, c->sent_ns - c->intended_ns);
 }
 
 static uint64_t since_start(const struct driver *d) {
@@ -289,7 +273,7 @@ static void read_idle(struct driver *d, size_t index) {
 
 static int handle(struct driver *d, const struct epoll_event *event, struct error *err) {
     uint32_t index = event->data.u32;
-    if (index == EVENT_CANCEL)
+    if (index == EVENT_CANCEL || index == EVENT_TIMER)
         return 0; /* looked at in every turn */
     struct connection *c = &d->peers.list[index].connection;
     if (c->state == CONNECTION_CLOSED)
@@ -307,11 +291,33 @@ static int handle(struct driver *d, const struct epoll_event *event, struct erro
     return 0; /* room to write: flushed at the end of the turn */
 }
 
+/* Wakes epoll_wait up to the microsecond; edge-triggered, so that nobody has to read it. */
+static void arm(const struct driver *d, struct instant at) {
+    const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at.ns / NS_PER_SEC),
+                                                 .tv_nsec = (long)(at.ns % NS_PER_SEC)}};
+    int r = timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    assert(r == 0);
+}
+
+/* How long epoll_wait may take; what is finer than a millisecond is left to the timer. */
+static int wait_ms(const struct driver *d, struct instant due) {
+    enum { WAIT_MS_MAX = 1000 };
+    struct instant now = clock_instant();
+    if (!is_open(d) || !d->record) {
+        int ms = instant_poll_ms(due, now, WAIT_MS_MAX);
+        return ms < 0 ? WAIT_MS_MAX : ms;
+    }
+    uint64_t early_ns = d->config.spin ? SPIN_NS : 0;
+    if (instant_ns_between(now, due) <= early_ns)
+        return 0;
+    due.ns -= early_ns;
+    arm(d, due);
+    return WAIT_MS_MAX;
+}
+
 static int wait_until(struct driver *d, struct instant due, struct error *err) {
     struct epoll_event events[EVENTS_MAX];
-    enum { WAIT_MS_MAX = 1000 };
-    int wait_ms = instant_poll_ms(due, clock_instant(), WAIT_MS_MAX);
-    int count = epoll_wait(d->epoll_fd, events, EVENTS_MAX, wait_ms < 0 ? WAIT_MS_MAX : wait_ms);
+    int count = epoll_wait(d->epoll_fd, events, EVENTS_MAX, wait_ms(d, due));
     if (count < 0 && errno != EINTR)
         return error_set_os(err, ERROR_IO, errno, "epoll_wait");
     d->now_ns = since_start(d);
@@ -323,15 +329,68 @@ static int wait_until(struct driver *d, struct instant due, struct error *err) {
     return 0;
 }
 
+/* ---- open loop ---- */
+
+static void look_ahead(struct driver *d) {
+    d->more = arrivals_next(&d->arrivals, &d->next);
+}
+
+/* It was due so long ago that it would time out at once: nobody was free to send it. */
+static int give_up_next(struct driver *d, struct error *err) {
+    const struct duration one = {.client = d->config.thread,
+                                 .intended_ns = d->next.intended_ns,
+                                 .latency_ns = d->now_ns - d->next.intended_ns,
+                                 .outcome = OUTCOME_UNSENT};
+    return record_outcome(d->record, &one, err);
+}
+
+static bool can_take(const struct driver *d) {
+    return d->idle.first != NOBODY && d->due.count < d->config.in_flight_max;
+}
+
+/* What is due finds a client, or waits until there is one. */
+static int take_due(struct driver *d, struct error *err) {
+    while (d->more && d->next.intended_ns <= d->now_ns) {
+        if (d->now_ns - d->next.intended_ns >= d->config.request_timeout_ns) {
+            if (give_up_next(d, err) < 0)
+                return -1;
+        } else if (can_take(d)) {
+            uint32_t index = d->idle.first;
+            struct schedule_entry entry;
+            line_remove(&d->idle, d->clients, index);
+            bool given = schedule_next(&d->schedule, index, &entry);
+            assert(given);
+            give(d, index, entry, d->next.intended_ns);
+        } else {
+            return 0;
+        }
+        record_due(d->record);
+        look_ahead(d);
+    }
+    return 0;
+}
+
+static uint64_t next_send_ns(const struct driver *d) {
+    if (!d->more)
+        return UINT64_MAX;
+    return can_take(d) ? d->next.intended_ns : d->next.intended_ns + d->config.request_timeout_ns;
+}
+
+/* ---- turns ---- */
+
+static enum outcome timed_out(const struct driver *d) {
+    return d->clients[d->due.first].state == CLIENT_SENT ? OUTCOME_TIMED_OUT : OUTCOME_UNSENT;
+}
+
 /* What is due by time. */
 static int expire(struct driver *d, struct error *err) {
     uint64_t timeout_ns = d->config.request_timeout_ns;
     while (d->due.first != NOBODY && d->clients[d->due.first].intended_ns + timeout_ns <= d->now_ns)
-        if (finish(d, d->due.first, OUTCOME_TIMED_OUT, err) < 0)
+        if (finish(d, d->due.first, timed_out(d), err) < 0)
             return -1;
     while (d->pausing.first != NOBODY && d->clients[d->pausing.first].intended_ns <= d->now_ns) {
         uint32_t index = d->pausing.first;
-        line_remove(d, &d->pausing, index);
+        line_remove(&d->pausing, d->clients, index);
         give_next(d, index);
     }
     return 0;
@@ -347,26 +406,35 @@ static struct instant next_due(const struct driver *d) {
         uint64_t t = d->clients[d->pausing.first].intended_ns;
         due_ns = t < due_ns ? t : due_ns;
     }
-    struct instant due = instant_after(d->start, due_ns);
+    uint64_t send_ns = next_send_ns(d);
+    struct instant due = instant_after(d->start, send_ns < due_ns ? send_ns : due_ns);
     return instant_earlier(due, d->interrupted ? d->drain_until : peers_due(&d->peers));
+}
+
+/* What was due until now was asked for, even if nobody sends it any more. */
+static void stop_arrivals(struct driver *d) {
+    for (; d->more && d->next.intended_ns <= d->now_ns; look_ahead(d))
+        record_due(d->record);
+    d->more = false;
 }
 
 /* No more requests: those not begun go back unsent, those sent may still be answered. */
 static void interrupt(struct driver *d) {
     d->interrupted = true;
     d->drain_until = instant_after(clock_instant(), LOADER_DRAIN_NS);
+    stop_arrivals(d);
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
         struct client *c = &d->clients[at];
         after = c->after;
         if (c->state != CLIENT_WAITING)
             continue;
-        line_remove(d, &d->due, at);
+        line_remove(&d->due, d->clients, at);
         queue_drop(&d->queue, c->ticket);
         c->state = CLIENT_IDLE;
     }
     while (d->pausing.first != NOBODY) {
         d->clients[d->pausing.first].state = CLIENT_IDLE;
-        line_remove(d, &d->pausing, d->pausing.first);
+        line_remove(&d->pausing, d->clients, d->pausing.first);
     }
 }
 
@@ -385,7 +453,7 @@ static int turn(struct driver *d, struct error *err) {
         return -1;
     if (!d->interrupted && cancel_level(d->config.cancel) > 0)
         interrupt(d);
-    if (expire(d, err) < 0 || flush(d, err) < 0)
+    if (expire(d, err) < 0 || take_due(d, err) < 0 || flush(d, err) < 0)
         return -1;
     if (!d->interrupted && peers_tick(&d->peers, clock_instant(), err) < 0)
         return -1;
@@ -397,11 +465,18 @@ static bool drained(const struct driver *d) {
                               cancel_level(d->config.cancel) > 1 || !peers_primary(&d->peers));
 }
 
+/* Requests are under way, or will be. */
+static bool goes_on(const struct driver *d) {
+    return d->due.count > 0 || d->more || (!is_open(d) && d->pausing.count > 0);
+}
+
 static int load(struct driver *d, struct error *err) {
+    if (is_open(d))
+        look_ahead(d);
     for (uint32_t i = 0; i < d->clients_count; i++)
         give_next(d, i);
     int r = flush(d, err);
-    while (r == 0 && d->due.count + d->pausing.count > 0 && !drained(d))
+    while (r == 0 && goes_on(d) && !drained(d))
         r = turn(d, err);
     return r;
 }
@@ -455,23 +530,39 @@ int driver_connect(struct driver *d, struct error *err) {
     }
 }
 
+static int watch(const struct driver *d, int fd, uint32_t name, struct error *err) {
+    /* Edge-triggered: it stays readable for ever, and each raise is an edge. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = name};
+    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return error_set_os(err, ERROR_IO, errno, "watch a descriptor");
+    return 0;
+}
+
+static int open_descriptors(struct driver *d, struct error *err) {
+    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (d->epoll_fd < 0 || d->timer_fd < 0)
+        return error_set_os(err, ERROR_IO, errno, "create an epoll and a timer");
+    return watch(d, d->config.cancel->event_fd, EVENT_CANCEL, err) < 0 ||
+                   watch(d, d->timer_fd, EVENT_TIMER, err) < 0
+               ? -1
+               : 0;
+}
+
 int driver_new(const struct driver_config *config, struct driver **ret, struct error *err) {
     cleanup(driver_freep) struct driver *d = mem_new(struct driver);
     uint32_t clients = slice_clients(config->workload->clients, config->thread, config->threads);
     d->config = *config;
     d->clients_count = clients;
-    d->due = d->pausing = (struct line){.first = NOBODY, .last = NOBODY};
+    d->due = d->pausing = d->idle = LINE_EMPTY;
     d->drain_until = INSTANT_NEVER;
     d->clients = mem_new_array(struct client, clients);
     queue_init(&d->queue, clients + 1);
-    schedule_init(&d->schedule, config->requests, clients);
-    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (d->epoll_fd < 0)
-        return error_set_os(err, ERROR_IO, errno, "create an epoll");
-    /* Edge-triggered: it stays readable for ever, and each raise is an edge. */
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = EVENT_CANCEL};
-    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, config->cancel->event_fd, &event) < 0)
-        return error_set_os(err, ERROR_IO, errno, "watch for cancellation");
+    schedule_init(&d->schedule, config->arrivals ? UINT64_MAX : config->requests, clients);
+    if (config->arrivals)
+        arrivals_init(&d->arrivals, config->arrivals, config->thread, config->threads);
+    if (open_descriptors(d, err) < 0)
+        return -1;
     peers_init(&d->peers, config->targets, d->epoll_fd, config->connect_timeout_ns,
                config->workload->client_base + config->thread, config->note, config->note_context);
     *ret = take_ptr(d);
@@ -485,5 +576,7 @@ void driver_free(struct driver *d) {
     free(d->clients);
     if (d->epoll_fd >= 0)
         close(d->epoll_fd);
+    if (d->timer_fd >= 0)
+        close(d->timer_fd);
     free(d);
 }

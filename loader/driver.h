@@ -1,17 +1,22 @@
 #pragma once
 
 /*
- * Drives one thread's slice of the load: one epoll loop, every n-th client of the pool in a closed
- * loop. A client is a number, not a thread or a connection: all of a slice share the connection to
- * the primary. Requests that
- * become ready in one turn of the loop go to the kernel together; nothing is allocated and no
- * payload is copied for any of them.
+ * Drives one thread's slice of the load: one epoll loop, and every n-th client of the pool. A
+ * client is a number, not a thread or a connection: all of a slice share the connection to the
+ * primary. Requests that become ready in one turn of the loop go to the kernel together; nothing is
+ * allocated and no payload is copied for any of them.
  *
- * What becomes of a request: acknowledged by its reply; timed out after the request timeout, sent
- * or not; failed when it was refused, when its connection was lost after it was sent, or when an
- * interrupted run ended without its reply; overloaded when the cluster said so, after which the
- * client pauses for 10 ms. In each case the client goes on with its next number: no number is sent
- * twice, so no request can be executed twice because of us.
+ * Closed loop: a client's next request is due when its last one has an outcome. Open loop: requests
+ * are due by arrivals.h, whatever became of others; the client that was idle for the longest time
+ * takes each. A request that is due while no client is free, too many are in flight, or the
+ * connection takes no bytes, goes out as soon as it can, late; its latency counts from when it was
+ * due.
+ *
+ * What becomes of a request: acknowledged by its reply; timed out, or unsent, when it had no reply
+ * or could not be sent within the request timeout; failed when it was refused, when its connection
+ * was lost after it was sent, or when an interrupted run ended without its reply; overloaded when
+ * the cluster said so, after which the client pauses for 10 ms. In each case the client goes on
+ * with its next number: no number is sent twice, so no request can be executed twice because of us.
  *
  * Threads: belongs to one; only `cancel` is shared, and what is constant.
  */
@@ -20,6 +25,7 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/task.h"
+#include "loader/arrivals.h"
 #include "loader/peers.h"
 #include "loader/record.h"
 #include "loader/schedule.h"
@@ -32,8 +38,12 @@
 struct driver_config {
     const struct targets *targets;
     const struct workload *workload;
-    uint32_t thread, threads; /* client i of the pool is in slice i mod threads */
-    uint64_t requests;        /* of this slice */
+    uint32_t thread, threads;               /* client i of the pool is in slice i mod threads */
+    uint64_t requests;                      /* closed loop: of this slice; UINT64_MAX: no limit */
+    uint64_t end_ns;                        /* closed loop: none is begun later */
+    const struct arrivals_config *arrivals; /* open loop; NULL: closed */
+    uint64_t in_flight_max;                 /* open loop: in this slice */
+    bool spin;                              /* open loop: instead of sleeping to the end */
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
     const struct cancel *cancel;

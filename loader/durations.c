@@ -220,8 +220,11 @@ static int read_record(FILE *from, struct duration *one, struct error *err) {
 }
 
 static void print_record(FILE *to, uint64_t client_base, const struct duration *one) {
-    fprintf(to, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", client_base + one->client, one->number,
-            one->intended_ns);
+    if (one->number > 0)
+        fprintf(to, "%" PRIu64 ",%" PRIu64, client_base + one->client, one->number);
+    else
+        fputc(',', to);
+    fprintf(to, ",%" PRIu64 ",", one->intended_ns);
     if (one->sent)
         fprintf(to, "%" PRIu64, one->intended_ns + one->send_delay_ns);
     fprintf(to, ",%" PRIu64 ",%s\n", one->latency_ns, outcome_name(one->outcome));

@@ -33,8 +33,8 @@
 #include <stdio.h>
 
 struct duration {
-    uint32_t client; /* index in the pool */
-    uint64_t number;
+    uint32_t client;      /* index in the pool */
+    uint64_t number;      /* 0: it was due, but no client was free for it */
     uint64_t intended_ns; /* since the start of the run */
     bool sent;
     uint64_t send_delay_ns; /* from the intended time; 0 if never sent */

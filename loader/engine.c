@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Warnings on their way to the calling thread; more at once are dropped. With several threads, none
@@ -110,6 +111,7 @@ static int work_through(struct worker *w) {
 static void *work(void *context) {
     struct worker *w = context;
     struct engine *e = w->engine;
+    prctl(PR_SET_TIMERSLACK, 1UL); /* ns: wake this thread when it asked for it */
     w->outcome = work_through(w);
     pthread_mutex_lock(&e->lock);
     e->ended++;
@@ -224,7 +226,13 @@ static int start_worker(struct engine *e, uint32_t index, struct error *err) {
         .workload = c->workload,
         .thread = index,
         .threads = c->threads,
-        .requests = slice_requests(c->requests, c->workload->clients, index, c->threads),
+        .requests = c->requests == UINT64_MAX
+                        ? UINT64_MAX
+                        : slice_requests(c->requests, c->workload->clients, index, c->threads),
+        .end_ns = c->end_ns,
+        .arrivals = c->arrivals,
+        .in_flight_max = (c->in_flight_max + c->threads - 1 - index) / c->threads,
+        .spin = c->spin,
         .request_timeout_ns = c->request_timeout_ns,
         .connect_timeout_ns = c->connect_timeout_ns,
         .cancel = &e->stop,

@@ -30,8 +30,12 @@ typedef void engine_tell(void *context, const struct engine_progress *progress);
 struct engine_config {
     const struct targets *targets;
     const struct workload *workload;
-    uint32_t threads; /* at most as many as clients */
-    uint64_t requests;
+    uint32_t threads;                       /* at most as many as clients */
+    uint64_t requests;                      /* closed loop; UINT64_MAX: no limit */
+    uint64_t end_ns;                        /* closed loop; UINT64_MAX: no limit */
+    const struct arrivals_config *arrivals; /* open loop; NULL: closed */
+    uint64_t in_flight_max;                 /* open loop; not less than threads */
+    bool spin;
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
     const struct cancel *cancel;

@@ -57,3 +57,11 @@ enum {
 #define LOADER_ATTEMPT_NS (5 * NS_PER_SEC)
 /* After the first SIGINT or SIGTERM: for the replies that are still under way. */
 #define LOADER_DRAIN_NS (2 * NS_PER_SEC)
+
+/* --time: rates have as long a course. */
+#define LOADER_TIME_NS_MAX (UINT64_C(30) * 24 * 3600 * NS_PER_SEC)
+/* An open loop has generated its load if so many of 100 requests were sent, 99 of 100 of them no
+ * later than this. It is the time in which a rate can be said to have been kept at all, far above
+ * what a loader with a core of its own needs, and what a busy machine takes away now and then. */
+enum { LOADER_SENT_PERCENT_MIN = 99 };
+#define LOADER_LATENESS_P99_NS_MAX (100 * NS_PER_MS)

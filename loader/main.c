@@ -67,7 +67,8 @@ static int run(const struct options *options) {
     int status = r < 0 ? complain(&err) : r == TRIAL_GOOD ? 0 : 1;
     if (r == TRIAL_NOT_ALL_ACKNOWLEDGED)
         fputs("loader: not every request was acknowledged\n", stderr);
-    if (signal_first) {
+    bool told = options_until_told(options) && cancel_level(&cancel) < 2;
+    if (signal_first && !told) {
         fprintf(stderr, "loader: interrupted by %s\n",
                 signal_first == SIGINT ? "SIGINT" : "SIGTERM");
         status = 128 + signal_first;
@@ -89,7 +90,7 @@ static int parse(int argc, char **argv, struct words *words, struct options *ret
 
 int main(int argc, char **argv) {
     cleanup(words_deinit) struct words words = WORDS_NULL;
-    struct options options;
+    cleanup(options_deinit) struct options options = {.command = OPTIONS_RUN};
     struct error err = ERROR_NULL;
     if (parse(argc, argv, &words, &options, &err) < 0)
         return complain(&err);

@@ -10,12 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, DURATION, TEXT, REFUSED, WORD };
+enum kind { NUMBER, DURATION, TEXT, RATE, ARRIVAL, FLAG, REFUSED, WORD };
 
 /* Keys of options without a letter: above any character. */
 enum {
     KEY_CLUSTER = 256,
     KEY_OUT,
+    KEY_RATE,
+    KEY_ARRIVAL,
+    KEY_CLIENTS,
+    KEY_IN_FLIGHT_MAX,
+    KEY_SPIN,
+    KEY_TIME,
     KEY_THREADS,
     KEY_REQUEST_TIMEOUT,
     KEY_CONNECT_TIMEOUT,
@@ -25,7 +31,7 @@ enum {
 /* -h would look like one of the original letters. */
 enum { KEY_HELP = '?' };
 
-enum group { GROUP_LOAD = 1, GROUP_OURS = 2, GROUP_LAST = -1 };
+enum group { GROUP_LOAD = 1, GROUP_OPEN = 2, GROUP_OURS = 3, GROUP_LAST = -1 };
 
 struct row {
     int key;
@@ -43,8 +49,9 @@ struct row {
 
 /* How to add an option: a row here and its field in options.h. Help, default and check follow. */
 static const struct row rows[] = {
-    {'b', "requests", "NUMBER", NUMBER, 1, LOADER_REQUESTS_MAX, "4000000", AT(requests), GROUP_LOAD,
-     "Number of requests to launch"},
+    {'b', "requests", "NUMBER", NUMBER, 0, LOADER_REQUESTS_MAX, "4000000", AT(requests), GROUP_LOAD,
+     "Number of requests to launch; 0: no limit. With --time or a --rate that has an end, the "
+     "default is 0"},
     {'p', "pre-execute", "0|1", NUMBER, 0, 1, "0", AT(pre_execute), GROUP_LOAD,
      "Pre-processing of requests off or on"},
     {'k', "keys", "NUMBER", NUMBER, 0, LOADER_KEYS_MAX, "31", AT(keys), GROUP_LOAD,
@@ -56,7 +63,7 @@ static const struct row rows[] = {
     {'d', "payload-size", "BYTES", NUMBER, 0, WIRE_PAYLOAD_MAX, "15100", AT(payload_size),
      GROUP_LOAD, "Size of a request's payload"},
     {'c', "concurrency", "CLIENTS", NUMBER, 1, LOADER_CLIENTS_MAX, "15", AT(concurrency),
-     GROUP_LOAD, "Clients in the pool; each has one request in flight"},
+     GROUP_LOAD, "Closed loop: clients in the pool; each has one request in flight"},
     {'e', "execution-time", "MS", NUMBER, 0, LOADER_EXECUTION_MS_MAX, "0", AT(execution_ms),
      GROUP_LOAD, "Simulated execution time of a request, in milliseconds"},
     {'f', "client-pool", "FILE", REFUSED, 0, 0, NULL, 0, GROUP_LOAD,
@@ -71,6 +78,22 @@ static const struct row rows[] = {
      "log4cplus.properties (default: /seatrial/log4cplus.properties, else "
      "/perf_loader/config/log4cplus.properties, where one of them exists)"},
 
+    {KEY_RATE, "rate", "RATE", RATE, 0, 0, NULL, AT(rate), GROUP_OPEN,
+     "Open loop: send so many requests per second, whatever becomes of them. Steps and ramps: "
+     "1000:10s,2000:10s or 1000..5000:60s, where the last phase may be without end"},
+    {KEY_ARRIVAL, "arrival", "constant|poisson", ARRIVAL, 0, 0, "constant", AT(arrival), GROUP_OPEN,
+     "Open loop: evenly, or at random as independent users would"},
+    {KEY_CLIENTS, "clients", "NUMBER", NUMBER, 1, LOADER_CLIENTS_MAX, "10000", AT(clients),
+     GROUP_OPEN, "Open loop: clients in the pool; each has one request in flight at most"},
+    {KEY_IN_FLIGHT_MAX, "in-flight-max", "NUMBER", NUMBER, 1, LOADER_CLIENTS_MAX, NULL,
+     AT(in_flight_max), GROUP_OPEN,
+     "Open loop: requests in flight at most; what is due beyond them is sent late (default: as "
+     "many as clients)"},
+    {KEY_SPIN, "spin", NULL, FLAG, 0, 0, NULL, AT(spin), GROUP_OPEN,
+     "Open loop: burn the last 100 us before each send, for cores that nobody else needs"},
+
+    {KEY_TIME, "time", "DURATION", DURATION, NS_PER_MS, LOADER_TIME_NS_MAX, NULL, AT(time_ns),
+     GROUP_OURS, "No request is begun later than this after the start"},
     {KEY_CLUSTER, "cluster", "FILE", TEXT, 0, 0, "/seatrial/cluster.yaml", AT(cluster_path),
      GROUP_OURS, "Where the replicas are"},
     {KEY_OUT, "out", "DIR", TEXT, 0, 0, "/seatrial/out", AT(out_path), GROUP_OURS,
@@ -100,6 +123,13 @@ static const struct row *row_of(int key) {
     return NULL;
 }
 
+static int set_arrival(const char *text, enum arrival_model *ret, struct error *err) {
+    if (!text_equal(text, "constant") && !text_equal(text, "poisson"))
+        return error_set(err, ERROR_INVALID, "'%.64s' is neither constant nor poisson", text);
+    *ret = text_equal(text, "poisson") ? ARRIVAL_POISSON : ARRIVAL_CONSTANT;
+    return 0;
+}
+
 static int set_value(const struct row *row, const char *text, struct options *o,
                      struct error *err) {
     void *field = (char *)o + row->at;
@@ -111,6 +141,9 @@ static int set_value(const struct row *row, const char *text, struct options *o,
         *(const char **)field = text;
         return 0;
     case DURATION: break;
+    case RATE: rate_deinit(field); return rate_parse(text, field, err);
+    case ARRIVAL: return set_arrival(text, field, err);
+    case FLAG: *(bool *)field = true; return 0;
     case REFUSED: return error_set(err, ERROR_USAGE, "client-pool files are not supported yet");
     case WORD: return 0;
     }
@@ -118,7 +151,8 @@ static int set_value(const struct row *row, const char *text, struct options *o,
     if (text_to_duration_ns(text, &ns, err) < 0)
         return -1;
     if (ns < row->min || ns > row->max)
-        return error_set(err, ERROR_INVALID, "'%.64s' is not a duration from 1ms to 1h", text);
+        return error_set(err, ERROR_INVALID, "'%.64s' is not a duration from 1ms to %s", text,
+                         row->max > 3600 * NS_PER_SEC ? "30 days" : "1h");
     *(uint64_t *)field = ns;
     return 0;
 }
@@ -136,6 +170,7 @@ static struct options presets(void) {
 struct parse {
     struct options *options;
     struct error *err;
+    bool given[ROWS];
     int words; /* that are not options, so far */
     int next;  /* where the parser stood when it failed */
 };
@@ -145,7 +180,7 @@ static bool is_letter(int key) {
 }
 
 static error_t take_option(const struct row *row, const char *text, struct parse *p) {
-    p->options->seed_given |= row->key == KEY_SEED;
+    p->given[row - rows] = true;
     if (row->key == KEY_HELP)
         p->options->command = OPTIONS_HELP;
     if (row->key == KEY_VERSION)
@@ -237,10 +272,15 @@ static char *help_with_preset(int key, const char *text, void *input) {
 static const char usage[] = "\nexport FILE";
 static const char manual[] =
     "Sends requests to a cluster of replicas and measures how long each takes.\v"
-    "Every client of the pool sends its next request when its last one was answered (closed loop). "
-    "With no arguments at all, the words of SEATRIAL_LOADER_ARGS are the arguments.\n\n"
+    "Closed loop (the default): every client of the pool sends its next request when its last one "
+    "was answered. Open loop (--rate): requests are sent when they are due, whatever became of "
+    "others, and latencies count from when they were due. The load ends after -b requests, after "
+    "--time, or with the rate's last phase, whichever comes first; -b 0 and none of the others: "
+    "when a signal says so. With no arguments at all, the words of SEATRIAL_LOADER_ARGS are the "
+    "arguments.\n\n"
     "`loader export FILE' prints a requests.bin as CSV.\n\n"
-    "Exit status: 0 all requests were acknowledged; 1 they were not; 2 the command line is wrong; "
+    "Exit status: 0 all requests were acknowledged; 1 they were not, or not sent as asked; 2 the "
+    "command line is wrong; "
     "3 a file is wrong; 130 or 143 interrupted.";
 
 static void argp_table(struct argp_option table[ROWS + 1]) {
@@ -253,11 +293,52 @@ static void argp_table(struct argp_option table[ROWS + 1]) {
                                         .group = rows[i].group};
 }
 
+/* What one model alone knows is not ignored by the other. */
+static int check_model(const struct parse *p, struct error *err) {
+    bool open = p->given[row_of(KEY_RATE) - rows];
+    for (size_t i = 0; i < ROWS; i++) {
+        if (p->given[i] && rows[i].group == GROUP_OPEN && !open)
+            return error_set(err, ERROR_USAGE, "option --%s needs --rate", rows[i].name);
+        if (p->given[i] && rows[i].key == 'c' && open) {
+            error_set(err, ERROR_USAGE, "option -c (--%s) is of the closed loop", rows[i].name);
+            return error_hint(err, "with --rate, say --clients or --in-flight-max");
+        }
+    }
+    return 0;
+}
+
+/* What follows from other options. */
+static void conclude(const struct parse *p) {
+    struct options *o = p->options;
+    o->seed_given = p->given[row_of(KEY_SEED) - rows];
+    bool open = p->given[row_of(KEY_RATE) - rows];
+    bool ends = o->time_ns > 0 || (open && rate_end_ns(&o->rate) != UINT64_MAX);
+    if (ends && !p->given[row_of('b') - rows])
+        o->requests = 0;
+    if (open)
+        o->concurrency = o->clients;
+    if (o->in_flight_max == 0 || o->in_flight_max > o->clients)
+        o->in_flight_max = o->clients;
+}
+
+bool options_open(const struct options *o) {
+    return o->rate.count > 0;
+}
+
+bool options_until_told(const struct options *o) {
+    return o->requests == 0 && o->time_ns == 0 &&
+           !(options_open(o) && rate_end_ns(&o->rate) != UINT64_MAX);
+}
+
+void options_deinit(struct options *o) {
+    rate_deinit(&o->rate);
+}
+
 int options_parse(int argc, char **argv, struct options *ret, struct error *err) {
     struct argp_option table[ROWS + 1];
     argp_table(table);
     const struct argp argp = {.options = table, .parser = parse_one};
-    struct options options = presets();
+    cleanup(options_deinit) struct options options = presets();
     struct parse p = {.options = &options, .err = err};
     if (argp_parse(&argp, argc, argv, ARGP_SILENT | ARGP_IN_ORDER, NULL, &p) != 0) {
         if (err->kind == ERROR_NONE)
@@ -266,7 +347,11 @@ int options_parse(int argc, char **argv, struct options *ret, struct error *err)
     }
     if (options.command == OPTIONS_EXPORT && !options.export_path)
         return error_set(err, ERROR_USAGE, "export: no file is named");
+    if (check_model(&p, err) < 0)
+        return error_hint(err, "`loader --help' lists the options");
+    conclude(&p);
     *ret = options;
+    options.rate = RATE_NULL;
     return 0;
 }
 

@@ -9,6 +9,7 @@
  */
 
 #include "lib/error.h"
+#include "loader/arrivals.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,18 +26,25 @@ struct options {
     enum options_command command;
     const char *export_path;
 
-    uint64_t requests;      /* -b */
+    uint64_t requests;      /* -b; 0: no limit by number */
     uint64_t pre_execute;   /* -p: 0 or 1 */
     uint64_t keys;          /* -k */
     uint64_t key_size;      /* -s */
     uint64_t value_size;    /* -v */
     uint64_t payload_size;  /* -d */
-    uint64_t concurrency;   /* -c */
+    uint64_t concurrency;   /* -c; clients of the pool, in both models */
     uint64_t execution_ms;  /* -e */
     uint64_t busy_wait;     /* -w: 0 or 1 */
     uint64_t durations;     /* -i: 0 or 1 */
     uint64_t log_level;     /* -l: 0 to 3 */
     const char *log_config; /* -a; NULL: the default places */
+
+    struct rate rate; /* no phases: closed loop */
+    enum arrival_model arrival;
+    uint64_t clients; /* --clients: becomes concurrency */
+    uint64_t in_flight_max;
+    bool spin;
+    uint64_t time_ns; /* 0: no limit by time */
 
     uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;
@@ -47,7 +55,13 @@ struct options {
     bool seed_given;
 };
 
-/* Texts are borrowed from `argv`, whose order may be changed. */
+bool options_open(const struct options *o);
+/* Neither a number, nor a time, nor the rate's course ends the load: only a signal does. */
+bool options_until_told(const struct options *o);
+
+/* Gives `ret`. Texts are borrowed from `argv`, whose order may be changed. */
 int options_parse(int argc, char **argv, struct options *ret, struct error *err);
+
+void options_deinit(struct options *o);
 
 void options_print_help(FILE *to);

@@ -8,6 +8,7 @@
 
 #include "lib/buffer.h"
 #include "loader/engine.h"
+#include "loader/options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,19 +16,21 @@
 
 struct progress {
     FILE *to;
-    bool live; /* a terminal */
-    uint64_t requests;
-    uint64_t lines;    /* told so far, shown or not */
-    uint64_t warnings; /* shown or not */
-    bool line_open;    /* the live line stands there */
+    bool live;                     /* a terminal */
+    const struct options *options; /* borrowed */
+    uint64_t lines;                /* told so far, shown or not */
+    uint64_t warnings;             /* shown or not */
+    bool line_open;                /* the live line stands there */
 };
 
-void progress_init(struct progress *p, FILE *to, bool live, uint64_t requests);
+void progress_init(struct progress *p, FILE *to, bool live, const struct options *options);
 /* Once a second. */
 void progress_tell(struct progress *p, const struct engine_progress *progress);
 void progress_note(struct progress *p, const char *text);
 /* Ends the live line, and says how many warnings were not shown. */
 void progress_end(struct progress *p);
 
-/* Pure. `12 s  1,234 of 2,000 (61.7 %)  ...` without a newline. */
-void progress_line(const struct engine_progress *progress, uint64_t requests, struct buffer *out);
+/* Pure. `12 s  1000/s asked  12000 sent  11990 done  0 errors  last second: ...  48 s left`,
+ * without a newline. */
+void progress_line(const struct engine_progress *progress, const struct options *o,
+                   struct buffer *out);

@@ -50,7 +50,9 @@ bool queue_waits(const struct queue *q, uint32_t ticket) {
 
 void queue_replace(struct queue *q, uint32_t ticket, const struct wire_request *request) {
     assert(queue_waits(q, ticket));
-    put(place_of(q, ticket), request);
+    struct queue_place *place = place_of(q, ticket);
+    put(place, request);
+    place->dropped = false;
 }
 
 /* Dropped requests never stand first. */

@@ -49,7 +49,8 @@ bool queue_waits(const struct queue *q, uint32_t ticket);
 /* Puts another request (of the same tag) into a place that waits. */
 void queue_replace(struct queue *q, uint32_t ticket, const struct wire_request *request);
 
-/* Takes the request out of a place that waits. The place itself is free once all before it are. */
+/* Takes the request out of a place that waits. The place itself is free once all before it are; as
+ * long as it still "waits", it can be given another request. */
 void queue_drop(struct queue *q, uint32_t ticket);
 
 /* What is left of the first requests, at most `count_max` (at least 2) vectors of it. Returns how

@@ -11,6 +11,7 @@ void record_init(struct record *r, uint64_t client_base, struct durations_writer
     *r = (struct record){.client_base = client_base, .durations = durations, .exchange = exchange};
     histogram_init(&r->latency, HISTOGRAM_HOUR_NS);
     histogram_init(&r->latency_from_send, HISTOGRAM_HOUR_NS);
+    histogram_init(&r->lateness, HISTOGRAM_HOUR_NS);
     interval_init(&r->interval);
     r->acknowledged = request_set_new();
 }
@@ -18,6 +19,7 @@ void record_init(struct record *r, uint64_t client_base, struct durations_writer
 void record_deinit(struct record *r) {
     histogram_deinit(&r->latency);
     histogram_deinit(&r->latency_from_send);
+    histogram_deinit(&r->lateness);
     interval_deinit(&r->interval);
     if (r->acknowledged)
         request_set_free(r->acknowledged);
@@ -52,13 +54,16 @@ static void merge_seconds(struct record *to, const struct record *from) {
 }
 
 int record_merge(struct record *to, const struct record *from, struct error *err) {
+    to->due += from->due;
     to->sent += from->sent;
+    to->sent_end_ns = from->sent_end_ns > to->sent_end_ns ? from->sent_end_ns : to->sent_end_ns;
     to->late += from->late;
     for (int i = 0; i < OUTCOME_COUNT; i++)
         to->outcomes[i] += from->outcomes[i];
     to->end_ns = from->end_ns > to->end_ns ? from->end_ns : to->end_ns;
     histogram_add(&to->latency, &from->latency);
     histogram_add(&to->latency_from_send, &from->latency_from_send);
+    histogram_add(&to->lateness, &from->lateness);
     merge_seconds(to, from);
     if (request_set_merge(to->acknowledged, from->acknowledged, err) < 0)
         return error_wrap(err, "merge what was acknowledged");
@@ -80,8 +85,17 @@ void record_advance(struct record *r, uint64_t now_ns) {
     }
 }
 
-void record_sent(struct record *r) {
+void record_due(struct record *r) {
+    r->due++;
+}
+
+void record_lateness(struct record *r, uint64_t late_ns) {
+    histogram_record(&r->lateness, late_ns);
+}
+
+void record_sent(struct record *r, uint64_t at_ns) {
     r->sent++;
+    r->sent_end_ns = at_ns;
     r->second.sent++;
     r->interval.sent++;
 }

@@ -35,13 +35,17 @@ struct record_second {
 
 struct record {
     uint64_t client_base;
-    uint64_t sent; /* requests whose first byte was given to the kernel */
+    uint64_t due;         /* open loop: requests whose intended time has come */
+    uint64_t sent;        /* requests whose first byte was given to the kernel */
+    uint64_t sent_end_ns; /* of the last one */
     uint64_t outcomes[OUTCOME_COUNT];
     uint64_t late;   /* replies to requests that had already timed out, or that nobody sent */
     uint64_t end_ns; /* of the last outcome */
 
     struct histogram latency;           /* from the intended time */
     struct histogram latency_from_send; /* from the first byte */
+
+    struct histogram lateness; /* open loop: of sends, after their intended time */
 
     struct record_second *seconds; /* whole ones; the current one is behind them */
     size_t seconds_count, seconds_capacity;
@@ -62,7 +66,10 @@ int record_merge(struct record *to, const struct record *from, struct error *err
 
 /* Closes the seconds before `now_ns`. Called with rising times, and before what happens at them. */
 void record_advance(struct record *r, uint64_t now_ns);
-void record_sent(struct record *r);
+void record_due(struct record *r);
+void record_sent(struct record *r, uint64_t at_ns);
+/* Of a send in the open loop. */
+void record_lateness(struct record *r, uint64_t late_ns);
 void record_late(struct record *r);
 /* The outcome is at intended_ns + latency_ns. */
 int record_outcome(struct record *r, const struct duration *one, struct error *err);

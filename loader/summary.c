@@ -1,5 +1,6 @@
 #include "loader/summary.h"
 
+#include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "loader/limits.h"
 
@@ -13,6 +14,7 @@ static const struct percentile {
     {"p50", "p50", 50},      {"p90", "p90", 90},         {"p99", "p99", 99},
     {"p999", "p99.9", 99.9}, {"p9999", "p99.99", 99.99},
 };
+enum { SENTENCE_SIZE_MAX = 1024 };
 enum { PERCENTILES = sizeof percentiles / sizeof *percentiles };
 
 double summary_seconds(const struct summary *s) {
@@ -24,7 +26,66 @@ static double throughput(const struct summary *s) {
     return seconds > 0 ? (double)s->record->outcomes[OUTCOME_ACKNOWLEDGED] / seconds : 0;
 }
 
+static double per_second(double count, uint64_t ns) {
+    return ns > 0 ? count * (double)NS_PER_SEC / (double)ns : 0;
+}
+
+static double asked_per_s(const struct summary *s) {
+    return per_second(rate_requests(&s->options->rate, s->span_ns), s->span_ns);
+}
+
+static double sent_per_s(const struct summary *s) {
+    const struct record *r = s->record;
+    return per_second((double)r->sent, r->sent_end_ns > s->span_ns ? r->sent_end_ns : s->span_ns);
+}
+
+bool summary_shortfall(const struct summary *s, struct buffer *out) {
+    const struct record *r = s->record;
+    if (!options_open(s->options) || r->due == 0)
+        return false;
+    uint64_t late_ns = histogram_percentile(&r->lateness, 99);
+    if (r->sent * 100 < r->due * LOADER_SENT_PERCENT_MIN) {
+        buffer_format(out,
+                      "of %" PRIu64 " requests that were due, %" PRIu64
+                      " were sent, which is less than %d %%",
+                      r->due, r->sent, LOADER_SENT_PERCENT_MIN);
+    } else if (late_ns > LOADER_LATENESS_P99_NS_MAX) {
+        buffer_text(out, "one request in 100 was sent ");
+        summary_duration(out, 0, late_ns);
+        buffer_text(out, " or more after it was due, which is above ");
+        summary_duration(out, 0, LOADER_LATENESS_P99_NS_MAX);
+    } else {
+        return false;
+    }
+    buffer_format(out, "; asked for were %.1f requests/s, sent were %.1f/s", asked_per_s(s),
+                  sent_per_s(s));
+    return true;
+}
+
 /* ---- JSON ---- */
+
+static void json_model(const struct summary *s, struct buffer *out) {
+    const struct options *o = s->options;
+    if (options_open(o))
+        buffer_format(out, "{\"model\": \"open\", \"arrival\": \"%s\", \"asked_per_s\": %.3f, ",
+                      o->arrival == ARRIVAL_POISSON ? "poisson" : "constant", asked_per_s(s));
+    else
+        buffer_text(out, "{\"model\": \"closed\", \"asked_per_s\": null, ");
+}
+
+/* How well the schedule was kept. */
+static void json_sending(const struct summary *s, struct buffer *out) {
+    const struct histogram *h = &s->record->lateness;
+    cleanup(buffer_deinit) struct buffer why;
+    buffer_init(&why, SENTENCE_SIZE_MAX);
+    buffer_format(out, ",\n \"generated\": %s, \"sent_per_s\": %.3f,\n \"lateness_ns\": ",
+                  summary_shortfall(s, &why) ? "false" : "true", sent_per_s(s));
+    if (h->count == 0)
+        buffer_text(out, "{\"p50\": null, \"p99\": null, \"max\": null}");
+    else
+        buffer_format(out, "{\"p50\": %" PRIu64 ", \"p99\": %" PRIu64 ", \"max\": %" PRIu64 "}",
+                      histogram_percentile(h, 50), histogram_percentile(h, 99), histogram_max(h));
+}
 
 static void json_latency(struct buffer *out, const char *key, const struct histogram *h) {
     buffer_format(out, "\"%s\": {", key);
@@ -46,18 +107,21 @@ static void json_latency(struct buffer *out, const char *key, const struct histo
 void summary_json(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
     double seconds = summary_seconds(s);
+    json_model(s, out);
     buffer_format(out,
-                  "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": %.6f,\n"
+                  "\"seconds\": %.6f,\n"
                   " \"window\": {\"from_s\": 0, \"to_s\": %.6f},\n",
                   seconds, seconds);
-    buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64,
-                  s->options->requests, r->sent);
+    buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64, s->intended,
+                  r->sent);
     for (int i = 0; i < OUTCOME_COUNT; i++)
         buffer_format(out, ", \"%s\": %" PRIu64, outcome_name((enum outcome)i), r->outcomes[i]);
     buffer_format(out, "},\n \"throughput_per_s\": %.3f,\n ", throughput(s));
     json_latency(out, "latency_ns", &r->latency);
     buffer_text(out, ",\n ");
     json_latency(out, "latency_from_send_ns", &r->latency_from_send);
+    if (options_open(s->options))
+        json_sending(s, out);
     buffer_text(out, "}\n");
 }
 
@@ -75,13 +139,26 @@ void summary_duration(struct buffer *out, int width, uint64_t ns) {
         buffer_format(out, "%*.3f s%s", width, value / (double)NS_PER_SEC, width ? " " : "");
 }
 
+static void text_model(const struct options *o, struct buffer *out) {
+    if (options_open(o))
+        buffer_format(out,
+                      "model        open loop, %s arrivals, %" PRIu64 " clients, at most %" PRIu64
+                      " requests in flight\n",
+                      o->arrival == ARRIVAL_POISSON ? "Poisson" : "constant", o->concurrency,
+                      o->in_flight_max);
+    else
+        buffer_format(
+            out, "model        closed loop, %" PRIu64 " clients, each with one request in flight\n",
+            o->concurrency);
+}
+
 static void text_load(const struct summary *s, struct buffer *out) {
     const struct options *o = s->options;
+    text_model(o, out);
     buffer_format(out,
-                  "model        closed loop, %" PRIu64 " clients, each with one request in flight\n"
                   "request      %" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64
                   " B, payload of %" PRIu64 " B",
-                  o->concurrency, o->keys, o->key_size, o->value_size, o->payload_size);
+                  o->keys, o->key_size, o->value_size, o->payload_size);
     if (o->execution_ms > 0)
         buffer_format(out, ", %" PRIu64 " ms of execution by %s", o->execution_ms,
                       o->busy_wait ? "busy wait" : "sleep");
@@ -93,20 +170,43 @@ static void text_load(const struct summary *s, struct buffer *out) {
                   s->record->client_base + o->concurrency - 1, s->threads);
 }
 
+/* How well the schedule was kept. */
+static void text_sending(const struct summary *s, struct buffer *out) {
+    const struct histogram *h = &s->record->lateness;
+    cleanup(buffer_deinit) struct buffer why;
+    buffer_init(&why, SENTENCE_SIZE_MAX);
+    buffer_format(out, "rate         %.1f requests/s asked for, %.1f sent\n", asked_per_s(s),
+                  sent_per_s(s));
+    if (h->count > 0) {
+        buffer_text(out, "lateness     of sends: p50 ");
+        summary_duration(out, 0, histogram_percentile(h, 50));
+        buffer_text(out, ", p99 ");
+        summary_duration(out, 0, histogram_percentile(h, 99));
+        buffer_text(out, ", max ");
+        summary_duration(out, 0, histogram_max(h));
+        buffer_text(out, "\n");
+    }
+    if (summary_shortfall(s, &why))
+        buffer_format(out, "not reached  %s\n", buffer_string(&why));
+}
+
 static void text_counts(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
     buffer_format(
         out, "requests     %" PRIu64 " asked for, %" PRIu64 " sent, %" PRIu64 " acknowledged\n",
-        s->options->requests, r->sent, r->outcomes[OUTCOME_ACKNOWLEDGED]);
+        s->intended, r->sent, r->outcomes[OUTCOME_ACKNOWLEDGED]);
     buffer_format(out, "errors       %" PRIu64 " timed out (after ",
                   r->outcomes[OUTCOME_TIMED_OUT]);
     summary_duration(out, 0, s->options->request_timeout_ns);
-    buffer_format(out, "), %" PRIu64 " failed, %" PRIu64 " overloaded\n",
-                  r->outcomes[OUTCOME_FAILED], r->outcomes[OUTCOME_OVERLOADED]);
+    buffer_format(out, "), %" PRIu64 " failed, %" PRIu64 " overloaded, %" PRIu64 " unsent\n",
+                  r->outcomes[OUTCOME_FAILED], r->outcomes[OUTCOME_OVERLOADED],
+                  r->outcomes[OUTCOME_UNSENT]);
     if (r->late > 0)
         buffer_format(out,
                       "late         %" PRIu64 " replies to requests that had an outcome before\n",
                       r->late);
+    if (options_open(s->options))
+        text_sending(s, out);
     if (s->why)
         buffer_format(out, "ended early  %s\n", s->why);
     buffer_format(out,
@@ -129,8 +229,9 @@ static void text_latency(const struct summary *s, struct buffer *out) {
         buffer_text(out, "latency      none: no request was acknowledged\n");
         return;
     }
-    buffer_text(out, "latency      of acknowledged requests, from the client being free and from "
-                     "the first byte sent\n");
+    buffer_format(out,
+                  "latency      of acknowledged requests, from %s and from the first byte sent\n",
+                  options_open(s->options) ? "when each was due" : "the client being free");
     text_latency_row(out, "min", histogram_min(a), histogram_min(b));
     for (size_t i = 0; i < PERCENTILES; i++)
         text_latency_row(out, percentiles[i].text, histogram_percentile(a, percentiles[i].value),

@@ -4,6 +4,9 @@
  * What a run has measured, as text for people and as the `load` object of summary.json (load.json).
  * Pure: the same record gives the same bytes.
  *
+ * An open loop was generated if LOADER_SENT_PERCENT_MIN of its requests were sent, and 99 % of them
+ * within LOADER_LATENESS_P99_NS_MAX of their intended time.
+ *
  * Both state what they cover: latencies are of acknowledged requests only, so a reader must look at
  * what was not acknowledged first; percentiles come from histograms and are never averaged. Values
  * that do not exist, as the latency of no request at all, are null.
@@ -21,8 +24,13 @@ struct summary {
     const char *run; /* id of the trial */
     uint64_t seed;   /* given or drawn */
     uint32_t threads;
-    const char *why; /* it ended before its time; NULL: it did not */
+    uint64_t intended; /* requests asked for */
+    uint64_t span_ns;  /* open loop: for which they were asked for */
+    const char *why;   /* it ended before its time; NULL: it did not */
 };
+
+/* Open loop: whether the load was not generated as it was asked for, and how: a sentence. */
+bool summary_shortfall(const struct summary *s, struct buffer *out);
 
 /* From the start to the last outcome. */
 double summary_seconds(const struct summary *s);

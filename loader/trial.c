@@ -25,6 +25,7 @@ struct trial {
     const struct cancel *cancel;
     uint64_t seed;
     uint32_t threads;
+    struct arrivals_config arrivals; /* open loop */
     struct targets targets;
     struct workload workload;
     struct record record;
@@ -129,10 +130,10 @@ static void log_end(const struct trial *t, int outcome, const struct error *err)
     const struct record *r = &t->record;
     log_info(logger,
              "%" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " timed out, %" PRIu64
-             " failed, %" PRIu64 " overloaded%s",
+             " failed, %" PRIu64 " overloaded, %" PRIu64 " unsent%s",
              r->sent, r->outcomes[OUTCOME_ACKNOWLEDGED], r->outcomes[OUTCOME_TIMED_OUT],
              r->outcomes[OUTCOME_FAILED], r->outcomes[OUTCOME_OVERLOADED],
-             outcome == DRIVER_INTERRUPTED ? "; interrupted" : "");
+             r->outcomes[OUTCOME_UNSENT], outcome == DRIVER_INTERRUPTED ? "; interrupted" : "");
     if (outcome < 0 && t->log_file)
         log_error(logger, "%s", err->text);
 }
@@ -198,18 +199,34 @@ static int print_summary(const struct summary *summary, struct error *err) {
 
 static uint32_t threads_for(const struct options *o) {
     uint64_t threads = o->threads ? o->threads : engine_cores();
+    if (options_open(o))
+        threads = threads < o->in_flight_max ? threads : o->in_flight_max;
     threads = threads < LOADER_THREADS_MAX ? threads : LOADER_THREADS_MAX;
     return (uint32_t)(threads < o->concurrency ? threads : o->concurrency);
 }
 
+static uint64_t or_never(uint64_t limit) {
+    return limit ? limit : UINT64_MAX;
+}
+
 static int drive(struct trial *t, struct error *err) {
+    const struct options *o = t->options;
+    t->arrivals = (struct arrivals_config){.rate = &o->rate,
+                                           .model = o->arrival,
+                                           .seed = t->seed,
+                                           .requests = or_never(o->requests),
+                                           .end_ns = or_never(o->time_ns)};
     const struct engine_config config = {
         .targets = &t->targets,
         .workload = &t->workload,
         .threads = t->threads,
-        .requests = t->options->requests,
-        .request_timeout_ns = t->options->request_timeout_ns,
-        .connect_timeout_ns = t->options->connect_timeout_ns,
+        .requests = or_never(o->requests),
+        .end_ns = or_never(o->time_ns),
+        .arrivals = options_open(o) ? &t->arrivals : NULL,
+        .in_flight_max = o->in_flight_max,
+        .spin = o->spin,
+        .request_timeout_ns = o->request_timeout_ns,
+        .connect_timeout_ns = o->connect_timeout_ns,
         .cancel = t->cancel,
         .durations = t->durations,
         .note = note,
@@ -227,14 +244,50 @@ static const char *why_ended(int outcome, const struct error *err) {
     return outcome < 0 ? err->text : outcome == DRIVER_INTERRUPTED ? "interrupted" : NULL;
 }
 
+/* What a number asked for stays asked for if the load ended early; a time asks for no number. */
+static uint64_t intended(const struct trial *t, int outcome) {
+    const struct options *o = t->options;
+    if (outcome != DRIVER_DONE && o->requests > 0)
+        return o->requests;
+    return options_open(o) ? t->record.due : record_outcomes(&t->record);
+}
+
+static uint64_t span_ns(const struct trial *t, int outcome) {
+    if (!options_open(t->options))
+        return 0;
+    uint64_t span_ns = arrivals_span_ns(&t->arrivals), end_ns = t->record.end_ns;
+    bool whole = outcome == DRIVER_DONE && span_ns != UINT64_MAX;
+    return whole || span_ns < end_ns ? span_ns : end_ns;
+}
+
+/* The load came to its end. */
+static int judge(const struct trial *t, const struct summary *summary) {
+    cleanup(buffer_deinit) struct buffer why;
+    buffer_init(&why, SUMMARY_SIZE_MAX);
+    if (summary_shortfall(summary, &why)) {
+        fprintf(stderr, "loader: the load was not generated as asked: %s\n", buffer_string(&why));
+        if (t->log_file)
+            log_error(logger, "the load was not generated as asked: %s", buffer_string(&why));
+        return TRIAL_NOT_GENERATED;
+    }
+    return t->record.outcomes[OUTCOME_ACKNOWLEDGED] == summary->intended
+               ? TRIAL_GOOD
+               : TRIAL_NOT_ALL_ACKNOWLEDGED;
+}
+
 /* Everything is written, whatever became of the load; the load's own fault is the one reported. */
 static int finish(struct trial *t, int outcome, struct error *err) {
+    if (outcome == DRIVER_INTERRUPTED && options_until_told(t->options) &&
+        cancel_level(t->cancel) < 2)
+        outcome = DRIVER_DONE; /* it was told */
     const struct summary summary = {
         .options = t->options,
         .record = &t->record,
         .run = t->targets.run,
         .seed = t->seed,
         .threads = t->threads,
+        .intended = intended(t, outcome),
+        .span_ns = span_ns(t, outcome),
         .why = why_ended(outcome, err),
     };
     struct error second = ERROR_NULL;
@@ -243,16 +296,13 @@ static int finish(struct trial *t, int outcome, struct error *err) {
         return -1;
     if (outcome < 0)
         return -1;
-    if (outcome == DRIVER_INTERRUPTED)
-        return TRIAL_INTERRUPTED;
-    uint64_t acknowledged = t->record.outcomes[OUTCOME_ACKNOWLEDGED];
-    return acknowledged == t->options->requests ? TRIAL_GOOD : TRIAL_NOT_ALL_ACKNOWLEDGED;
+    return outcome == DRIVER_INTERRUPTED ? TRIAL_INTERRUPTED : judge(t, &summary);
 }
 
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
     cleanup(trial_deinit) struct trial t = {
         .options = options, .cancel = cancel, .threads = threads_for(options)};
-    progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options->requests);
+    progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options);
     if (open_log(&t, err) < 0)
         return -1;
     int r = -1;

@@ -7,7 +7,7 @@
  * appears whole or not at all.
  *
  * Whatever ended the load, what was measured until then is written. The exit status is 0 only if
- * every request was acknowledged.
+ * every request was acknowledged, and an open loop sent them as it was asked to.
  */
 
 #include "lib/error.h"
@@ -18,6 +18,7 @@ enum {
     TRIAL_GOOD = 0,
     TRIAL_INTERRUPTED = 1,
     TRIAL_NOT_ALL_ACKNOWLEDGED = 2,
+    TRIAL_NOT_GENERATED = 3, /* why is said on stderr */
 };
 
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err);

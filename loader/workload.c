@@ -11,8 +11,8 @@
 enum { CLIENT_BITS = 17, BASE_BITS = 53 - CLIENT_BITS };
 static_assert(LOADER_CLIENTS_MAX <= 1 << CLIENT_BITS, "a pool fits between two bases");
 
-/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). */
-static uint64_t mix(uint64_t x) {
+/* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014. */
+uint64_t workload_mix(uint64_t x) {
     x += UINT64_C(0x9e3779b97f4a7c15);
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -20,9 +20,9 @@ static uint64_t mix(uint64_t x) {
 }
 
 static void fill(uint8_t *bytes, size_t size, uint64_t seed) {
-    uint64_t state = mix(seed);
+    uint64_t state = workload_mix(seed);
     for (size_t i = 0; i < size; i += 8) {
-        uint64_t word = mix(state++);
+        uint64_t word = workload_mix(state++);
         memcpy(bytes + i, &word, size - i < 8 ? size - i : 8);
     }
 }
@@ -31,7 +31,7 @@ void workload_init(struct workload *w, const struct workload_shape *shape, uint6
                    uint32_t loader_index, uint32_t clients) {
     assert(clients > 0 && clients <= LOADER_CLIENTS_MAX);
     assert(shape->payload_size <= WIRE_PAYLOAD_MAX);
-    uint64_t base = mix(mix(seed) + loader_index) >> (64 - BASE_BITS);
+    uint64_t base = workload_mix(workload_mix(seed) + loader_index) >> (64 - BASE_BITS);
     *w = (struct workload){
         .shape = *shape,
         .seed = seed,
@@ -51,7 +51,8 @@ void workload_deinit(struct workload *w) {
 void workload_request(const struct workload *w, const struct schedule_entry *entry,
                       struct wire_request *ret) {
     const struct workload_shape *shape = &w->shape;
-    uint64_t place = mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
+    uint64_t place =
+        workload_mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
     unsigned flags = (shape->pre_execute ? (unsigned)WIRE_REQUEST_PRE_EXECUTE : 0U) |
                      (shape->busy_wait ? (unsigned)WIRE_REQUEST_BUSY_WAIT : 0U);
     *ret = (struct wire_request){

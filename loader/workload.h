@@ -53,5 +53,8 @@ void workload_deinit(struct workload *w);
 void workload_request(const struct workload *w, const struct schedule_entry *entry,
                       struct wire_request *ret);
 
+/* SplitMix64: a random number for each `x`. */
+uint64_t workload_mix(uint64_t x);
+
 /* The client's index in the pool, or -1 if it is none of ours. */
 int64_t workload_client_index(const struct workload *w, uint64_t client);

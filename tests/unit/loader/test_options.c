@@ -102,6 +102,49 @@ static void our_own_options_are_taken(void **state) {
     assert_int_equal(o.threads, 3);
 }
 
+static void the_open_loop_has_options_of_its_own(void **state) {
+    (void)state;
+    struct options o;
+    struct error err;
+    assert_int_equal(
+        parse("--rate 1:1s,2 --arrival poisson --clients 77 --spin --time 3s", &o, &err), 0);
+    assert_true(options_open(&o));
+    assert_int_equal(o.rate.count, 2);
+    assert_int_equal(o.arrival, ARRIVAL_POISSON);
+    assert_int_equal(o.concurrency, 77);
+    assert_int_equal(o.in_flight_max, 77);
+    assert_true(o.spin);
+    assert_int_equal(o.time_ns, 3 * NS_PER_SEC);
+    options_deinit(&o);
+    assert_int_equal(parse("--rate 1 --rate 2 --in-flight-max 5", &o, &err), 0);
+    assert_int_equal(o.rate.count, 1);
+    assert_int_equal(o.arrival, ARRIVAL_CONSTANT);
+    assert_int_equal(o.concurrency, 10000);
+    assert_int_equal(o.in_flight_max, 5);
+    options_deinit(&o);
+}
+
+static void a_load_ends_by_number_unless_something_else_is_said(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        uint64_t requests;
+        bool until_told;
+    } cases[] = {
+        {"", 4000000, false},       {"-b 7", 7, false},           {"-b 0", 0, true},
+        {"--time 3s", 0, false},    {"--time 3s -b 7", 7, false}, {"--rate 5", 4000000, false},
+        {"--rate 5 -b 0", 0, true}, {"--rate 5:3s", 0, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct options o;
+        struct error err;
+        assert_int_equal(parse(cases[i].line, &o, &err), 0);
+        assert_int_equal(o.requests, cases[i].requests);
+        assert_int_equal(options_until_told(&o), cases[i].until_told);
+        options_deinit(&o);
+    }
+}
+
 static void the_last_of_two_wins(void **state) {
     (void)state;
     struct options o;
@@ -133,9 +176,16 @@ static void mistakes_are_told_clearly(void **state) {
         {"--help=3 -c 4", "option --help takes no value", NULL},
         {"--reqests 5 -c 3", "unknown or ambiguous option '--reqests'", "did you mean --requests?"},
         {"--re 5 -c 3", "unknown or ambiguous option '--re'", NULL},
-        {"-b 0", "option -b (--requests): '0' is not a whole number from 1 to 1000000000000", NULL},
-        {"-b 5k", "option -b (--requests): '5k' is not a whole number from 1 to 1000000000000",
+        {"-b 5k", "option -b (--requests): '5k' is not a whole number from 0 to 1000000000000",
          NULL},
+        {"--rate 5..6", "option --rate: a ramp needs a duration, as in 1000..5000:60s", NULL},
+        {"--rate 5 --arrival even", "option --arrival: 'even' is neither constant nor poisson",
+         NULL},
+        {"--spin", "option --spin needs --rate", NULL},
+        {"--clients 5 -b 3", "option --clients needs --rate", NULL},
+        {"--rate 5 -c 3", "option -c (--concurrency) is of the closed loop", NULL},
+        {"--time 31d", "option --time: '31d' is not a duration such as 500ms or 1m30s", NULL},
+        {"--time 9999h", "option --time: '9999h' is not a duration from 1ms to 30 days", NULL},
         {"-p 2", "option -p (--pre-execute): '2' is not a whole number from 0 to 1", NULL},
         {"-k -1", "option -k (--keys): '-1' is not a whole number from 0 to 1000000", NULL},
         {"-s 0", "option -s (--key-size): '0' is not a whole number from 1 to 65536", NULL},
@@ -232,6 +282,8 @@ int main(void) {
         cmocka_unit_test(the_defaults_are_those_of_the_original_tool),
         cmocka_unit_test(every_letter_has_a_long_name),
         cmocka_unit_test(our_own_options_are_taken),
+        cmocka_unit_test(the_open_loop_has_options_of_its_own),
+        cmocka_unit_test(a_load_ends_by_number_unless_something_else_is_said),
         cmocka_unit_test(the_last_of_two_wins),
         cmocka_unit_test(the_words_that_are_no_options_choose_the_command),
         cmocka_unit_test(mistakes_are_told_clearly),

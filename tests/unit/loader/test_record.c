@@ -206,7 +206,7 @@ static void record_one(struct record *r, uint64_t number, uint64_t intended_ns, 
                                  .latency_ns = latency_ns,
                                  .outcome = outcome};
     record_advance(r, intended_ns + latency_ns);
-    record_sent(r);
+    record_sent(r, intended_ns + 100);
     assert_int_equal(record_outcome(r, &one, &err), 0);
 }
 

@@ -30,7 +30,7 @@ static void add(struct record *r, uint64_t number, uint64_t end_ns, uint64_t lat
                                  .latency_ns = latency_ns,
                                  .outcome = outcome};
     record_advance(r, end_ns);
-    record_sent(r);
+    record_sent(r, end_ns);
     assert_int_equal(record_outcome(r, &one, &err), 0);
 }
 
@@ -56,6 +56,7 @@ static void the_text_says_everything(void **state) {
                               .run = "3f9c2a1b",
                               .seed = 42,
                               .threads = 2,
+                              .intended = 6,
                               .why = "interrupted"};
     summary_text(&s, &text);
     assert_string_equal(
@@ -64,7 +65,7 @@ static void the_text_says_everything(void **state) {
         "request      31 keys of 118 B, values of 2841 B, payload of 15100 B\n"
         "run          3f9c2a1b, seed 42, clients 1001 to 1015, 2 threads\n"
         "requests     6 asked for, 5 sent, 4 acknowledged\n"
-        "errors       0 timed out (after 10.000 s), 0 failed, 1 overloaded\n"
+        "errors       0 timed out (after 10.000 s), 0 failed, 1 overloaded, 0 unsent\n"
         "late         1 replies to requests that had an outcome before\n"
         "ended early  interrupted\n"
         "time         2.500 s, all of it measured\n"
@@ -90,14 +91,15 @@ static void the_json_has_the_keys_that_scripts_rely_on(void **state) {
     cleanup(buffer_deinit) struct buffer json;
     fill(&r);
     buffer_init(&json, 10000);
-    const struct summary s = {.options = &options, .record = &r, .run = "3f9c2a1b", .seed = 42};
+    const struct summary s = {
+        .options = &options, .record = &r, .run = "3f9c2a1b", .seed = 42, .intended = 6};
     summary_json(&s, &json);
     assert_string_equal(
         buffer_string(&json),
         "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 2.500000,\n"
         " \"window\": {\"from_s\": 0, \"to_s\": 2.500000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 5, \"acknowledged\": 4, \"timed_out\": 0, "
-        "\"failed\": 0, \"overloaded\": 1},\n"
+        "\"failed\": 0, \"overloaded\": 1, \"unsent\": 0},\n"
         " \"throughput_per_s\": 1.600,\n"
         " \"latency_ns\": {\"min\": 900, \"p50\": 45023, \"p90\": 2000683007, \"p99\": 2000683007, "
         "\"p999\": 2000683007, \"p9999\": 2000683007, \"max\": 2000683007, \"mean\": "
@@ -105,6 +107,42 @@ static void the_json_has_the_keys_that_scripts_rely_on(void **state) {
         " \"latency_from_send_ns\": {\"min\": 800, \"p50\": 44927, \"p90\": 2000683007, "
         "\"p99\": 2000683007, \"p999\": 2000683007, \"p9999\": 2000683007, \"max\": 2000683007, "
         "\"mean\": 500800932.0}}\n");
+}
+
+/* Five of seven sent; one of them half a second late. */
+static void the_open_loop_states_how_the_schedule_was_kept(void **state) {
+    (void)state;
+    cleanup(record_deinit) struct record r;
+    cleanup(buffer_deinit) struct buffer json, text;
+    struct options open = {.arrival = ARRIVAL_POISSON, .concurrency = 9, .in_flight_max = 5};
+    struct error err = ERROR_NULL;
+    assert_int_equal(rate_parse("2..4:2s", &open.rate, &err), 0);
+    fill(&r);
+    for (int i = 0; i < 7; i++)
+        record_due(&r);
+    record_lateness(&r, 20000);
+    record_lateness(&r, NS_PER_SEC / 2);
+    buffer_init(&json, 10000);
+    buffer_init(&text, 10000);
+    const struct summary s = {
+        .options = &open, .record = &r, .run = "x", .intended = 7, .span_ns = 2 * NS_PER_SEC};
+    summary_json(&s, &json);
+    summary_text(&s, &text);
+    const char *end = strstr(buffer_string(&json), ",\n \"generated\"");
+    assert_non_null(end);
+    assert_string_equal(end, ",\n \"generated\": false, \"sent_per_s\": 2.000,\n"
+                             " \"lateness_ns\": {\"p50\": 20015, \"p99\": 500170751, "
+                             "\"max\": 500170751}}\n");
+    assert_true(text_starts(buffer_string(&json), "{\"model\": \"open\", \"arrival\": "
+                                                  "\"poisson\", \"asked_per_s\": 3.000, "));
+    assert_non_null(strstr(buffer_string(&text), "model        open loop, Poisson arrivals, 9 "
+                                                 "clients, at most 5 requests in flight\n"));
+    assert_non_null(strstr(buffer_string(&text),
+                           "rate         3.0 requests/s asked for, 2.0 sent\n"
+                           "lateness     of sends: p50 20.0 µs, p99 500.171 ms, max 500.171 ms\n"
+                           "not reached  of 7 requests that were due, 5 were sent, which is less "
+                           "than 99 %; asked for were 3.0 requests/s, sent were 2.0/s\n"));
+    rate_deinit(&open.rate);
 }
 
 static void what_does_not_exist_is_null(void **state) {
@@ -115,7 +153,8 @@ static void what_does_not_exist_is_null(void **state) {
     record_init(&r, 1001, NULL, NULL);
     buffer_init(&json, 10000);
     buffer_init(&text, 10000);
-    const struct summary s = {.options = &options, .record = &r, .run = "x", .why = "no primary"};
+    const struct summary s = {
+        .options = &options, .record = &r, .run = "x", .intended = 6, .why = "no primary"};
     summary_json(&s, &json);
     summary_text(&s, &text);
     assert_string_equal(
@@ -123,7 +162,7 @@ static void what_does_not_exist_is_null(void **state) {
         "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 0.000000,\n"
         " \"window\": {\"from_s\": 0, \"to_s\": 0.000000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 0, \"acknowledged\": 0, \"timed_out\": 0, "
-        "\"failed\": 0, \"overloaded\": 0},\n"
+        "\"failed\": 0, \"overloaded\": 0, \"unsent\": 0},\n"
         " \"throughput_per_s\": 0.000,\n"
         " \"latency_ns\": {\"min\": null, \"p50\": null, \"p90\": null, \"p99\": null, "
         "\"p999\": null, \"p9999\": null, \"max\": null, \"mean\": null},\n"
@@ -185,9 +224,9 @@ static void progress_says_what_is_left(void **state) {
     cleanup(buffer_deinit) struct buffer line;
     fill_progress(&progress, &last);
     buffer_init(&line, 1000);
-    progress_line(&progress, 10, &line);
+    progress_line(&progress, &(struct options){.requests = 10}, &line);
     assert_string_equal(buffer_string(&line),
-                        "2 s  5 of 10 (50.0 %)  6 sent  1 errors  last second: 1/s p50 "
+                        "2 s  6 sent  5 done of 10 (50.0 %)  1 errors  last second: 1/s p50 "
                         "3.000 ms p99 3.000 ms max 3.000 ms  2 s left");
 }
 
@@ -200,7 +239,7 @@ static char *told(bool live, int lines, int warnings) {
     FILE *to = open_memstream(&text, &size);
     struct progress p;
     fill_progress(&progress, &last);
-    progress_init(&p, to, live, 10);
+    progress_init(&p, to, live, &options);
     for (int i = 0; i < lines; i++)
         progress_tell(&p, &progress);
     for (int i = 0; i < warnings; i++)
@@ -222,7 +261,7 @@ static void a_file_gets_a_plain_line_every_five_seconds(void **state) {
     cleanup_free char *text = told(false, 14, 0);
     assert_int_equal(count_of(text, "\n"), 2);
     assert_int_equal(count_of(text, "\r"), 0);
-    assert_true(text_starts(text, "loader: 2 s  5 of 10"));
+    assert_true(text_starts(text, "loader: 2 s  6 sent  5 done of 6"));
 }
 
 static void a_terminal_has_one_line_that_is_rewritten(void **state) {
@@ -244,6 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_text_says_everything),
         cmocka_unit_test(the_json_has_the_keys_that_scripts_rely_on),
+        cmocka_unit_test(the_open_loop_states_how_the_schedule_was_kept),
         cmocka_unit_test(what_does_not_exist_is_null),
         cmocka_unit_test(many_seconds_are_shown_in_few_rows),
         cmocka_unit_test(durations_have_the_unit_that_fits),
