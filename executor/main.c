@@ -46,17 +46,18 @@ static void block_signals(void) {
 static void print_banner(const struct replica_options *o, const struct place *place) {
     const struct transport_address *at = &place->addresses[place->replica];
     const struct core_config config = CORE_CONFIG_DEFAULT;
-    log_info(
-        "replica",
-        "replica %s: run %s, replica %u of %u (f = %u), address %s:%u, listen %s, cluster %s, "
-        "store %s, data %s, memory-max %llu, handler pee, merkle 0, out %s, window %u requests "
-        "or %llu bytes, clients at most %u",
-        SEATRIAL_VERSION, place->cluster->run, place->replica, place->n, (place->n - 1) / 3,
-        at->host, at->port, o->listen ? o->listen : at->host, o->cluster,
-        o->store == REPLICA_MEMORY ? "memory" : "rocksdb",
-        o->store == REPLICA_MEMORY ? "-" : o->data,
-        o->store == REPLICA_MEMORY ? (unsigned long long)o->memory_max_bytes : 0, o->out,
-        config.log_slots, (unsigned long long)config.bytes_max, config.clients_max);
+    log_info("replica",
+             "replica %s: run %s, replica %u of %u (f = %u), address %s:%u, listen %s, cluster %s, "
+             "store %s, data %s, memory-max %llu, memory-reserve %llu, handler pee, merkle 0, out "
+             "%s, window %u requests "
+             "or %llu bytes, clients at most %u",
+             SEATRIAL_VERSION, place->cluster->run, place->replica, place->n, (place->n - 1) / 3,
+             at->host, at->port, o->listen ? o->listen : at->host, o->cluster,
+             o->store == REPLICA_MEMORY ? "memory" : "rocksdb",
+             o->store == REPLICA_MEMORY ? "-" : o->data,
+             o->store == REPLICA_MEMORY ? (unsigned long long)o->memory_max_bytes : 0,
+             o->store == REPLICA_MEMORY ? (unsigned long long)o->memory_reserve_bytes : 0, o->out,
+             config.log_slots, (unsigned long long)config.bytes_max, config.clients_max);
 }
 
 static int run(const struct replica_options *options, struct error *err) {

@@ -13,6 +13,7 @@ enum {
     KEY_DATA,
     KEY_STORE,
     KEY_MEMORY_MAX,
+    KEY_MEMORY_RESERVE,
     KEY_HANDLER,
     KEY_OUT,
     KEY_LOG,
@@ -30,6 +31,8 @@ static const struct argp_option table[] = {
     {"data", KEY_DATA, "DIR", 0, "where rocksdb keeps the chain (/data)", 2},
     {"store", KEY_STORE, "rocksdb|memory", 0, "(rocksdb; memory if SEATRIAL_IN_MEMORY=1)", 2},
     {"memory-max", KEY_MEMORY_MAX, "SIZE", 0, "the most that the memory store takes (4g)", 2},
+    {"memory-reserve", KEY_MEMORY_RESERVE, "SIZE", 0,
+     "so much of it is got from the system before serving: new pages are slow (0)", 2},
     {"handler", KEY_HANDLER, "NAME", 0, "what executes requests; there is only pee (pee)", 2},
     {"out", KEY_OUT, "DIR", 0, "where results go (/seatrial/out)", 3},
     {"log", KEY_LOG, "FILE", 0,
@@ -84,6 +87,7 @@ static int parse_option(struct replica_options *o, int key, const char *argument
     case KEY_DATA: o->data = argument; return 0;
     case KEY_STORE: return parse_store(argument, &o->store, err);
     case KEY_MEMORY_MAX: return text_to_size_bytes(argument, &o->memory_max_bytes, err);
+    case KEY_MEMORY_RESERVE: return text_to_size_bytes(argument, &o->memory_reserve_bytes, err);
     case KEY_HANDLER: return check_handler(argument, err);
     case KEY_OUT: o->out = argument; return 0;
     case KEY_LOG: o->log = argument; return 0;

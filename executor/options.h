@@ -20,6 +20,7 @@ struct replica_options {
     const char *data;
     enum replica_store store;
     uint64_t memory_max_bytes;
+    uint64_t memory_reserve_bytes;
     const char *out;
     const char *log;    /* NULL: the default file if it exists */
     const char *listen; /* NULL: the address of the cluster file */

@@ -316,7 +316,7 @@ static int open_signals(struct replica *r, struct error *err) {
 static int open_store(const struct replica *r, struct store **ret, struct error *err) {
     const struct replica_options *o = r->options;
     if (o->store == REPLICA_MEMORY)
-        return store_open_memory(o->memory_max_bytes, ret, err);
+        return store_open_memory(o->memory_max_bytes, o->memory_reserve_bytes, ret, err);
     struct store_identity identity = {
         .run = r->place->cluster->run, .replica = r->place->replica, .n = r->place->n};
     return store_open_rocksdb(o->data, &identity, ret, err);

@@ -49,7 +49,8 @@ struct memory_store {
     uint8_t **chunks;
     size_t chunk_count;
     size_t chunk_capacity;
-    size_t chunk_used;    /* of the last one */
+    size_t chunk_next; /* those before it are in use, the last of them up to chunk_used */
+    size_t chunk_used;
     struct block *blocks; /* by height - 1 */
     size_t block_count;
     size_t block_capacity;
@@ -94,6 +95,25 @@ static int add_chunk(struct memory_store *store, struct error *err) {
     madvise(chunk, CHUNK_SIZE, MADV_DONTDUMP); /* cores hold the program, not the load */
     mem_grow(store->chunks, store->chunk_count, store->chunk_capacity);
     store->chunks[store->chunk_count++] = chunk;
+    return 0;
+}
+
+/* Chunks whose pages are there already. */
+static int reserve_chunks(struct memory_store *store, uint64_t bytes, struct error *err) {
+    while (store->chunk_count * (uint64_t)CHUNK_SIZE < bytes) {
+        if (add_chunk(store, err) < 0)
+            return -1;
+        if (madvise(store->chunks[store->chunk_count - 1], CHUNK_SIZE, MADV_POPULATE_WRITE) < 0)
+            return error_set_os(err, ERROR_LIMIT, errno, "reserve %llu bytes of memory",
+                                (unsigned long long)bytes);
+    }
+    return 0;
+}
+
+static int next_chunk(struct memory_store *store, struct error *err) {
+    if (store->chunk_next == store->chunk_count && add_chunk(store, err) < 0)
+        return -1;
+    store->chunk_next++;
     store->chunk_used = 0;
     return 0;
 }
@@ -101,10 +121,10 @@ static int add_chunk(struct memory_store *store, struct error *err) {
 /* The reserved room is claimed by put; a header follows its body. */
 static int memory_reserve(struct store *base, size_t size, uint8_t **ret, struct error *err) {
     struct memory_store *store = memory_of(base);
-    if (store->chunk_count == 0 || CHUNK_SIZE - store->chunk_used < size + STORE_HEADER_MAX)
-        if (add_chunk(store, err) < 0)
+    if (store->chunk_next == 0 || CHUNK_SIZE - store->chunk_used < size + STORE_HEADER_MAX)
+        if (next_chunk(store, err) < 0)
             return -1;
-    *ret = store->chunks[store->chunk_count - 1] + store->chunk_used;
+    *ret = store->chunks[store->chunk_next - 1] + store->chunk_used;
     return 0;
 }
 
@@ -270,13 +290,17 @@ static const struct store_backend memory_backend = {
     .each_header = memory_each_header,
 };
 
-int store_open_memory(uint64_t bytes_max, struct store **ret, struct error *err) {
+int store_open_memory(uint64_t bytes_max, uint64_t bytes_reserved, struct store **ret,
+                      struct error *err) {
     if (bytes_max < 2 * (uint64_t)CHUNK_SIZE)
         return error_set(err, ERROR_LIMIT, "a memory store needs at least %d bytes, %llu given",
                          2 * CHUNK_SIZE, (unsigned long long)bytes_max);
-    struct memory_store *store = mem_new(struct memory_store);
-    store->base.backend = &memory_backend;
-    store->bytes_max = bytes_max;
-    *ret = &store->base;
+    struct memory_store *memory = mem_new(struct memory_store);
+    memory->base.backend = &memory_backend;
+    memory->bytes_max = bytes_max;
+    cleanup(store_freep) struct store *store = &memory->base;
+    if (reserve_chunks(memory, bytes_reserved, err) < 0)
+        return -1;
+    *ret = take_ptr(store);
     return 0;
 }

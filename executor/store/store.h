@@ -57,8 +57,10 @@ struct store_identity {
 /* Creates the folder below an existing, writable one. */
 int store_open_rocksdb(const char *folder, const struct store_identity *identity,
                        struct store **ret, struct error *err);
-/* `bytes_max`: everything together, index included. */
-int store_open_memory(uint64_t bytes_max, struct store **ret, struct error *err);
+/* `bytes_max`: everything together, index included. `bytes_reserved` of it are got from the system
+ * before it returns: a page that is new costs several times what filling it costs. */
+int store_open_memory(uint64_t bytes_max, uint64_t bytes_reserved, struct store **ret,
+                      struct error *err);
 void store_free(struct store *store);
 DEFINE_CLEANUP_FREE(store);
 

@@ -23,7 +23,7 @@ static struct storage *start(uint64_t bytes_max) {
     struct chain chain;
     struct storage *s;
     chain_init(&chain);
-    assert_int_equal(store_open_memory(bytes_max, &store, &err), 0);
+    assert_int_equal(store_open_memory(bytes_max, 0, &store, &err), 0);
     assert_int_equal(storage_start(store, &chain, 4096, &s, &err), 0);
     return s;
 }

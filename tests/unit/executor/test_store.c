@@ -40,7 +40,7 @@ static struct store *open_rocksdb(const char *name) {
 static struct store *open_memory(void) {
     struct error err = ERROR_NULL;
     struct store *store = NULL;
-    if (store_open_memory(UINT64_C(256) << 20, &store, &err) < 0)
+    if (store_open_memory(UINT64_C(256) << 20, 0, &store, &err) < 0)
         fail_msg("%s", err.text);
     return store;
 }
@@ -211,8 +211,10 @@ static void a_full_memory_store_says_so_and_keeps_what_it_has(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
     struct store *opened = NULL;
-    assert_int_equal(store_open_memory(1000, &opened, &err), -1);
-    assert_int_equal(store_open_memory(UINT64_C(140) << 20, &opened, &err), 0);
+    assert_int_equal(store_open_memory(1000, 0, &opened, &err), -1);
+    assert_int_equal(store_open_memory(UINT64_C(140) << 20, UINT64_C(141) << 20, &opened, &err),
+                     -1);
+    assert_int_equal(store_open_memory(UINT64_C(140) << 20, 1 << 20, &opened, &err), 0);
     cleanup(store_freep) struct store *store = opened;
     uint64_t height = 0;
     uint8_t *body;
