@@ -1,0 +1,96 @@
+/* Hostile frames: what a decoder accepts is encoded to the same bytes again. The first byte is the
+ * type. */
+
+#include "executor/core/codec.h"
+
+#include "lib/memory.h"
+#include "lib/wire.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The frame that was encoded has this body. */
+static void assert_same(const uint8_t *frame, size_t frame_size, const uint8_t *body, size_t size) {
+    struct error err = ERROR_NULL;
+    struct wire_header header;
+    int r = wire_header_decode(frame, &header, &err);
+    assert(r == 0 && header.body_size == size && frame_size - WIRE_HEADER_SIZE == size);
+    assert(memcmp(frame + WIRE_HEADER_SIZE, body, size) == 0);
+}
+
+static void fuzz_hello(const uint8_t *body, size_t size, struct error *err) {
+    struct wire_hello m;
+    uint8_t frame[WIRE_HELLO_SIZE_MAX];
+    if (wire_hello_decode(body, size, &m, err) == 0)
+        assert_same(frame, wire_hello_encode(&m, frame), body, size);
+}
+
+static void fuzz_hello_answer(const uint8_t *body, size_t size, struct error *err) {
+    struct wire_hello_answer m;
+    uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
+    if (wire_hello_answer_decode(body, size, &m, err) == 0)
+        assert_same(frame, wire_hello_answer_encode(&m, frame), body, size);
+}
+
+static void fuzz_request(const uint8_t *body, size_t size, struct error *err) {
+    struct wire_request m;
+    uint8_t head[WIRE_REQUEST_HEAD_SIZE];
+    if (wire_request_decode(body, size, &m, err) < 0)
+        return;
+    assert(m.payload + m.payload_size == body + size);
+    size_t head_size = wire_request_encode_head(&m, head);
+    assert(memcmp(head + WIRE_HEADER_SIZE, body, head_size - WIRE_HEADER_SIZE) == 0);
+}
+
+static void fuzz_reply(const uint8_t *body, size_t size, struct error *err) {
+    struct wire_reply m;
+    uint8_t frame[WIRE_REPLY_SIZE_MAX];
+    if (wire_reply_decode(body, size, &m, err) == 0)
+        assert_same(frame, wire_reply_encode(&m, frame), body, size);
+}
+
+static void fuzz_status(const uint8_t *body, size_t size, struct error *err) {
+    struct wire_status m;
+    uint8_t frame[WIRE_STATUS_SIZE_MAX];
+    if (wire_status_decode(body, size, &m, err) == 0)
+        assert_same(frame, wire_status_encode(&m, frame), body, size);
+}
+
+static void fuzz_codec(uint8_t type, const uint8_t *body, size_t size, struct error *err) {
+    struct core_message m;
+    size_t offset;
+    uint8_t head[CODEC_HEAD_SIZE_MAX];
+    if (codec_decode(type, body, size, &m, &offset, err) < 0)
+        return;
+    assert(offset <= size);
+    m.request.size_bytes = (uint32_t)(size - offset);
+    size_t head_size = codec_encode(&m, head);
+    assert(head_size == WIRE_HEADER_SIZE + offset);
+    assert(memcmp(head + WIRE_HEADER_SIZE, body, offset) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct error err = ERROR_NULL;
+    struct wire_header header;
+    if (size >= WIRE_HEADER_SIZE)
+        (void)wire_header_decode(data, &header, &err);
+    if (size == 0 || size > WIRE_BODY_MAX)
+        return 0;
+    uint8_t type = data[0];
+    size--;
+    uint8_t *body = mem_alloc(size ? size : 1); /* a block of its exact size */
+    memcpy(body, data + 1, size);
+    switch (type) {
+    case WIRE_HELLO: fuzz_hello(body, size, &err); break;
+    case WIRE_HELLO_ANSWER: fuzz_hello_answer(body, size, &err); break;
+    case WIRE_REQUEST: fuzz_request(body, size, &err); break;
+    case WIRE_REPLY: fuzz_reply(body, size, &err); break;
+    case WIRE_STATUS: fuzz_status(body, size, &err); break;
+    default: fuzz_codec(type, body, size, &err); break;
+    }
+    free(body);
+    return 0;
+}
