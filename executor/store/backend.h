@@ -9,7 +9,8 @@
 
 struct store {
     const struct store_backend *backend;
-    uint64_t height;
+    uint64_t height;    /* of the last that was put */
+    uint64_t committed; /* what is there if the next commit fails */
 };
 
 struct store_backend {

@@ -21,12 +21,19 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <rocksdb/c.h>
 
 enum { FAMILY_DEFAULT, FAMILY_BLOCKS, FAMILY_KEYS, FAMILIES };
 
 static const char *const family_names[FAMILIES] = {"default", "blocks", "keys"};
+
+/* RocksDB as Debian builds it ends the process by an assertion when it cannot write. So we stop
+ * while there is still room for what it writes by itself: memtables that it flushes, logs that it
+ * rotates. */
+#define FREE_MIN (256ULL << 20)
 
 enum { HEADER_KEY_SIZE = 9, PLACE_SIZE = 8 + 4 + 4 };
 
@@ -42,6 +49,8 @@ struct rocks_store {
     rocksdb_column_family_handle_t *families[FAMILIES];
     rocksdb_writebatch_t *batch;
     rocksdb_t *db;
+    char *folder;
+    bool broken;   /* a write has failed */
     uint8_t *body; /* the reserved room; the batch copies it */
     size_t body_capacity;
 };
@@ -59,8 +68,16 @@ static int rocks_error(char *text, struct error *err) {
     return -1;
 }
 
+/* Closing after a failed write would write again, which RocksDB 7.8 answers with an assertion of
+ * its own. The process is about to end: let the system take it all. */
+static struct rocks_store *abandoned;
+
 static void rocks_free(struct store *base) {
     struct rocks_store *store = rocks_of(base);
+    if (store->broken) {
+        abandoned = store;
+        return;
+    }
     for (size_t i = 0; i < FAMILIES; i++)
         if (store->families[i])
             rocksdb_column_family_handle_destroy(store->families[i]);
@@ -74,6 +91,7 @@ static void rocks_free(struct store *base) {
     rocksdb_block_based_options_destroy(store->table);
     rocksdb_cache_destroy(store->cache);
     free(store->body);
+    free(store->folder);
     free(store);
 }
 
@@ -134,11 +152,26 @@ static int rocks_put(struct store *base, const struct store_block *block, struct
     return 0;
 }
 
+static int check_room(const char *folder, struct error *err) {
+    struct statvfs fs;
+    if (statvfs(folder, &fs) < 0 || fs.f_bavail * fs.f_frsize >= FREE_MIN)
+        return 0;
+    error_set(err, ERROR_LIMIT,
+              "the disk of the data folder '%s' is full: only %llu bytes are free", folder,
+              (unsigned long long)(fs.f_bavail * fs.f_frsize));
+    return error_hint(err, "at least %llu are needed", FREE_MIN);
+}
+
 static int rocks_commit(struct store *base, struct error *err) {
     struct rocks_store *store = rocks_of(base);
     char *problem = NULL;
-    rocksdb_write(store->db, store->write_options, store->batch, &problem);
+    int room = check_room(store->folder, err);
+    if (room == 0)
+        rocksdb_write(store->db, store->write_options, store->batch, &problem);
     rocksdb_writebatch_clear(store->batch);
+    if (room < 0)
+        return -1;
+    store->broken = store->broken || problem;
     if (problem)
         return rocks_error(problem, err);
     return 0;
@@ -301,7 +334,7 @@ static int check_folder(const char *folder, struct error *err) {
         error_set_os(err, ERROR_IO, errno, "the data folder '%s' is not writable", folder);
         return error_hint(err, "give a writable folder by --data, or store in memory");
     }
-    return 0;
+    return check_room(folder, err);
 }
 
 static int open_db(struct rocks_store *store, const char *folder, struct error *err) {
@@ -351,7 +384,7 @@ static int find_height(struct rocks_store *store, struct error *err) {
         size_t size;
         const char *key = rocksdb_iter_key(it, &size);
         if (size == HEADER_KEY_SIZE && key[0] == 'h')
-            store->base.height = get_height((const uint8_t *)key + 1);
+            store->base.height = store->base.committed = get_height((const uint8_t *)key + 1);
     }
     char *problem = NULL;
     rocksdb_iter_get_error(it, &problem);
@@ -367,6 +400,7 @@ int store_open_rocksdb(const char *folder, const struct store_identity *identity
         return -1;
     struct rocks_store *rocks = mem_new(struct rocks_store);
     rocks->base.backend = &rocks_backend;
+    rocks->folder = text_dup(folder);
     set_options(rocks);
     cleanup(store_freep) struct store *store = &rocks->base;
     if (open_db(rocks, folder, err) < 0 || check_identity(rocks, folder, identity, err) < 0 ||

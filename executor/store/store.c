@@ -29,8 +29,12 @@ int store_put(struct store *store, const struct store_block *block, struct error
 }
 
 int store_commit(struct store *store, struct error *err) {
-    if (store->backend->commit(store, err) < 0)
-        return error_wrap(err, "store blocks up to %llu", (unsigned long long)store->height);
+    if (store->backend->commit(store, err) < 0) {
+        error_wrap(err, "store blocks up to %llu", (unsigned long long)store->height);
+        store->height = store->committed;
+        return -1;
+    }
+    store->committed = store->height;
     return 0;
 }
 

@@ -72,6 +72,7 @@ uint64_t store_height(const struct store *store);
 /* Room for the body of the next block, to be filled in place and then put. Any alignment. */
 int store_reserve(struct store *store, size_t size, uint8_t **ret, struct error *err);
 int store_put(struct store *store, const struct store_block *block, struct error *err);
+/* When it fails, what was put since the last commit is gone. */
 int store_commit(struct store *store, struct error *err);
 
 /* What was committed. Append to `ret`. */

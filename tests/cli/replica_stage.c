@@ -118,7 +118,7 @@ static pid_t spawn(struct replicas *r, unsigned i, const char *option, const cha
 
 void replicas_start(struct replicas *r, unsigned i) {
     assert_int_equal(r->pids[i], 0);
-    r->pids[i] = spawn(r, i, NULL, "log");
+    r->pids[i] = spawn(r, i, r->option, "log");
 }
 
 static int status_of(int status) {
@@ -388,6 +388,23 @@ void load_finish(struct load *l) {
     for (size_t i = 0; i < STAGE_CLIENTS; i++)
         while (l->waiting[i])
             receive_acknowledgement(l);
+}
+
+void load_run_into_failure(struct load *l) {
+    struct error err = ERROR_NULL;
+    struct instant end = instant_after(clock_instant(), PATIENCE);
+    for (uint64_t client = l->first_client + STAGE_CLIENTS; !instant_passed(end, clock_instant());
+         client++) {
+        struct pollfd p = {.fd = l->fd, .events = POLLIN};
+        send_request(l, client, 1);
+        if (poll(&p, 1, 200) == 0)
+            continue; /* taken and lost: the store fails now */
+        receive_reply(l);
+        if (l->last.status != WIRE_REPLY_OK)
+            return;
+        assert_int_equal(request_set_add(l->acknowledged, l->last.client, 1, &err), 0);
+    }
+    fail_msg("no request fails");
 }
 
 struct wire_reply load_one(struct load *l, uint64_t client, uint64_t number) {

@@ -19,6 +19,7 @@ struct replicas {
     char folder[64];
     unsigned n;
     const char *store;
+    const char *option; /* one more, for those that are started; NULL */
     uint16_t ports[STAGE_REPLICAS_MAX];
     pid_t pids[STAGE_REPLICAS_MAX]; /* 0: not running */
 };
@@ -73,5 +74,8 @@ void load_deinit(struct load *l);
 void load_run(struct load *l, uint64_t count);
 /* Fetches the answers to what is under way. */
 void load_finish(struct load *l);
+/* Sends requests of new clients until one is not acknowledged: its answer is in l->last. Those that
+ * are acknowledged count. */
+void load_run_into_failure(struct load *l);
 /* One request of one client and its answer, whatever it is. */
 struct wire_reply load_one(struct load *l, uint64_t client, uint64_t number);

@@ -171,6 +171,30 @@ static void pre_execution_runs_different_requests_side_by_side(void **state) {
     replicas_assert_agreement(&r, 0xf, l.acknowledged);
 }
 
+static void a_full_store_is_told_and_what_it_holds_is_reported(void **state) {
+    (void)state;
+    char why[512];
+    cleanup(replicas_down) struct replicas r = replicas_prepare(1, "memory");
+    r.option = "--memory-max=140m";
+    replicas_start(&r, 0);
+    replicas_wait_healthy(&r, 0);
+    cleanup(load_deinit) struct load l = load_to(&r, 0, 100);
+    l.shape.key_count = 1;
+    l.shape.value_size = 1 << 20;
+    load_run(&l, 50);
+    load_finish(&l);
+    l.shape.key_count = 60; /* does not fit any more, and is never answered; the next one is */
+    load_run_into_failure(&l);
+    assert_int_equal(l.last.status, WIRE_REPLY_REFUSED);
+    assert_string_equal(l.last.text, "the replica cannot store any more, see its log");
+    assert_int_equal(replicas_ask(&r, 0, "--health", why, sizeof why), 1);
+    assert_non_null(strstr(why, "it cannot store any more"));
+    replicas_signal(&r, 0, SIGTERM);
+    assert_int_equal(replicas_wait(&r, 0), 1);
+    assert_true(replicas_log_says(&r, 0, "the memory store is full"));
+    replicas_assert_agreement(&r, 0x1, l.acknowledged);
+}
+
 /* True when the replica closes it within its time for silent strangers, and some. */
 static bool closes(int fd) {
     char byte;
@@ -291,6 +315,7 @@ int main(void) {
         cmocka_unit_test(a_cluster_restarts_where_it_was),
         cmocka_unit_test(what_cannot_be_served_is_refused_with_a_reason),
         cmocka_unit_test(pre_execution_runs_different_requests_side_by_side),
+        cmocka_unit_test(a_full_store_is_told_and_what_it_holds_is_reported),
         cmocka_unit_test(garbage_and_silence_do_not_disturb_the_others),
         cmocka_unit_test(a_broken_client_loses_only_its_connection),
         cmocka_unit_test(a_port_in_use_is_named),
