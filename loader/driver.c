@@ -141,7 +141,7 @@ static void begun(void *context, uint32_t index) {
     c->sent_ns = d->flush_ns;
     record_sent(d->record, c->sent_ns);
     if (is_open(d))
-        record_lateness(d->record, c->sent_ns - c->intended_ns);
+        record_lateness(d->record, c->intended_ns, c->sent_ns);
 }
 
 static uint64_t since_start(const struct driver *d) {

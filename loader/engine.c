@@ -254,6 +254,7 @@ static void init_worker(struct engine *e, struct worker *w) {
     exchange_init(&w->exchange, e->wake_fd);
     w->durations = c->durations ? durations_writer_new(c->durations) : NULL;
     record_init(&w->record, c->workload->client_base, w->durations, &w->exchange);
+    record_window(&w->record, c->window_from_ns, c->window_to_ns);
 }
 
 static int engine_init(struct engine *e, const struct engine_config *config, struct error *err) {

@@ -36,6 +36,7 @@ struct engine_config {
     const struct arrivals_config *arrivals; /* open loop; NULL: closed */
     uint64_t in_flight_max;                 /* open loop; not less than threads */
     bool spin;
+    uint64_t window_from_ns, window_to_ns; /* of record_window */
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
     const struct cancel *cancel;

@@ -22,6 +22,8 @@ enum {
     KEY_IN_FLIGHT_MAX,
     KEY_SPIN,
     KEY_TIME,
+    KEY_WARM_UP,
+    KEY_COOL_DOWN,
     KEY_THREADS,
     KEY_REQUEST_TIMEOUT,
     KEY_CONNECT_TIMEOUT,
@@ -94,6 +96,10 @@ static const struct row rows[] = {
 
     {KEY_TIME, "time", "DURATION", DURATION, NS_PER_MS, LOADER_TIME_NS_MAX, NULL, AT(time_ns),
      GROUP_OURS, "No request is begun later than this after the start"},
+    {KEY_WARM_UP, "warm-up", "DURATION", DURATION, 0, LOADER_TIME_NS_MAX, "0s", AT(warm_up_ns),
+     GROUP_OURS, "Requests of so long after the start are not in latencies and throughput"},
+    {KEY_COOL_DOWN, "cool-down", "DURATION", DURATION, 0, LOADER_TIME_NS_MAX, "0s",
+     AT(cool_down_ns), GROUP_OURS, "Nor are those of so long before the end, which must be known"},
     {KEY_CLUSTER, "cluster", "FILE", TEXT, 0, 0, "/seatrial/cluster.yaml", AT(cluster_path),
      GROUP_OURS, "Where the replicas are"},
     {KEY_OUT, "out", "DIR", TEXT, 0, 0, "/seatrial/out", AT(out_path), GROUP_OURS,
@@ -151,8 +157,8 @@ static int set_value(const struct row *row, const char *text, struct options *o,
     if (text_to_duration_ns(text, &ns, err) < 0)
         return -1;
     if (ns < row->min || ns > row->max)
-        return error_set(err, ERROR_INVALID, "'%.64s' is not a duration from 1ms to %s", text,
-                         row->max > 3600 * NS_PER_SEC ? "30 days" : "1h");
+        return error_set(err, ERROR_INVALID, "'%.64s' is not a duration from %s to %s", text,
+                         row->min ? "1ms" : "0s", row->max > 3600 * NS_PER_SEC ? "30 days" : "1h");
     *(uint64_t *)field = ns;
     return 0;
 }
@@ -330,6 +336,26 @@ bool options_until_told(const struct options *o) {
            !(options_open(o) && rate_end_ns(&o->rate) != UINT64_MAX);
 }
 
+uint64_t options_span_ns(const struct options *o) {
+    if (!options_open(o))
+        return o->time_ns ? o->time_ns : UINT64_MAX;
+    const struct arrivals_config config = {.rate = &o->rate,
+                                           .model = o->arrival,
+                                           .requests = o->requests ? o->requests : UINT64_MAX,
+                                           .end_ns = o->time_ns ? o->time_ns : UINT64_MAX};
+    return arrivals_span_ns(&config);
+}
+
+/* Whether they leave something to measure. */
+static int check_windows(const struct options *o, struct error *err) {
+    uint64_t span_ns = options_span_ns(o);
+    if (o->cool_down_ns > 0 && span_ns == UINT64_MAX)
+        return error_set(err, ERROR_USAGE, "option --cool-down needs an end that is known before");
+    if (o->warm_up_ns + o->cool_down_ns >= span_ns)
+        return error_set(err, ERROR_USAGE, "--warm-up and --cool-down leave nothing to measure");
+    return 0;
+}
+
 void options_deinit(struct options *o) {
     rate_deinit(&o->rate);
 }
@@ -350,6 +376,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct error *err)
     if (check_model(&p, err) < 0)
         return error_hint(err, "`loader --help' lists the options");
     conclude(&p);
+    if (check_windows(&options, err) < 0)
+        return error_hint(err, "the end is known by --time, or by the --rate and its -b or phases");
     *ret = options;
     options.rate = RATE_NULL;
     return 0;

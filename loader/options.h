@@ -45,6 +45,7 @@ struct options {
     uint64_t in_flight_max;
     bool spin;
     uint64_t time_ns; /* 0: no limit by time */
+    uint64_t warm_up_ns, cool_down_ns;
 
     uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;
@@ -58,6 +59,9 @@ struct options {
 bool options_open(const struct options *o);
 /* Neither a number, nor a time, nor the rate's course ends the load: only a signal does. */
 bool options_until_told(const struct options *o);
+
+/* Until when requests are asked for, as far as it is known; UINT64_MAX: not known. */
+uint64_t options_span_ns(const struct options *o);
 
 /* Gives `ret`. Texts are borrowed from `argv`, whose order may be changed. */
 int options_parse(int argc, char **argv, struct options *ret, struct error *err);

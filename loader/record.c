@@ -8,7 +8,10 @@
 
 void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
                  struct exchange *exchange) {
-    *r = (struct record){.client_base = client_base, .durations = durations, .exchange = exchange};
+    *r = (struct record){.client_base = client_base,
+                         .window_to_ns = UINT64_MAX,
+                         .durations = durations,
+                         .exchange = exchange};
     histogram_init(&r->latency, HISTOGRAM_HOUR_NS);
     histogram_init(&r->latency_from_send, HISTOGRAM_HOUR_NS);
     histogram_init(&r->lateness, HISTOGRAM_HOUR_NS);
@@ -53,8 +56,18 @@ static void merge_seconds(struct record *to, const struct record *from) {
         add_second(&to->second, &from->second);
 }
 
+void record_window(struct record *r, uint64_t from_ns, uint64_t to_ns) {
+    r->window_from_ns = from_ns;
+    r->window_to_ns = to_ns;
+}
+
+static bool in_window(const struct record *r, uint64_t at_ns) {
+    return at_ns >= r->window_from_ns && at_ns < r->window_to_ns;
+}
+
 int record_merge(struct record *to, const struct record *from, struct error *err) {
     to->due += from->due;
+    to->window_acknowledged += from->window_acknowledged;
     to->sent += from->sent;
     to->sent_end_ns = from->sent_end_ns > to->sent_end_ns ? from->sent_end_ns : to->sent_end_ns;
     to->late += from->late;
@@ -89,8 +102,9 @@ void record_due(struct record *r) {
     r->due++;
 }
 
-void record_lateness(struct record *r, uint64_t late_ns) {
-    histogram_record(&r->lateness, late_ns);
+void record_lateness(struct record *r, uint64_t intended_ns, uint64_t sent_ns) {
+    if (in_window(r, intended_ns))
+        histogram_record(&r->lateness, sent_ns - intended_ns);
 }
 
 void record_sent(struct record *r, uint64_t at_ns) {
@@ -112,8 +126,11 @@ int record_outcome(struct record *r, const struct duration *one, struct error *e
     if (end_ns > r->end_ns)
         r->end_ns = end_ns;
     if (one->outcome == OUTCOME_ACKNOWLEDGED) {
-        histogram_record(&r->latency, one->latency_ns);
-        histogram_record(&r->latency_from_send, one->latency_ns - one->send_delay_ns);
+        r->window_acknowledged += in_window(r, end_ns);
+        if (in_window(r, one->intended_ns)) {
+            histogram_record(&r->latency, one->latency_ns);
+            histogram_record(&r->latency_from_send, one->latency_ns - one->send_delay_ns);
+        }
         histogram_record(&r->interval.latency, one->latency_ns);
         if (one->latency_ns > r->second.max_ns)
             r->second.max_ns = one->latency_ns;

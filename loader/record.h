@@ -35,9 +35,11 @@ struct record_second {
 
 struct record {
     uint64_t client_base;
-    uint64_t due;         /* open loop: requests whose intended time has come */
-    uint64_t sent;        /* requests whose first byte was given to the kernel */
-    uint64_t sent_end_ns; /* of the last one */
+    uint64_t window_from_ns, window_to_ns; /* see record_window */
+    uint64_t window_acknowledged;          /* replies in it */
+    uint64_t due;                          /* open loop: requests whose intended time has come */
+    uint64_t sent;                         /* requests whose first byte was given to the kernel */
+    uint64_t sent_end_ns;                  /* of the last one */
     uint64_t outcomes[OUTCOME_COUNT];
     uint64_t late;   /* replies to requests that had already timed out, or that nobody sent */
     uint64_t end_ns; /* of the last outcome */
@@ -61,6 +63,9 @@ struct record {
 void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
                  struct exchange *exchange);
 void record_deinit(struct record *r);
+/* Only requests that are intended in the window are in the three histograms: warming up and cooling
+ * down is not measured. All other counts and the table of seconds are of the whole run. */
+void record_window(struct record *r, uint64_t from_ns, uint64_t to_ns);
 /* Adds what another thread has measured of the same run, with other clients. Exact. */
 int record_merge(struct record *to, const struct record *from, struct error *err);
 
@@ -69,7 +74,7 @@ void record_advance(struct record *r, uint64_t now_ns);
 void record_due(struct record *r);
 void record_sent(struct record *r, uint64_t at_ns);
 /* Of a send in the open loop. */
-void record_lateness(struct record *r, uint64_t late_ns);
+void record_lateness(struct record *r, uint64_t intended_ns, uint64_t sent_ns);
 void record_late(struct record *r);
 /* The outcome is at intended_ns + latency_ns. */
 int record_outcome(struct record *r, const struct duration *one, struct error *err);

@@ -21,9 +21,20 @@ double summary_seconds(const struct summary *s) {
     return (double)s->record->end_ns / (double)NS_PER_SEC;
 }
 
+static double window_from_s(const struct summary *s) {
+    return (double)s->record->window_from_ns / (double)NS_PER_SEC;
+}
+
+/* A load that ended before its window has an empty one. */
+static double window_to_s(const struct summary *s) {
+    const struct record *r = s->record;
+    uint64_t to_ns = r->window_to_ns < r->end_ns ? r->window_to_ns : r->end_ns;
+    return (double)(to_ns > r->window_from_ns ? to_ns : r->window_from_ns) / (double)NS_PER_SEC;
+}
+
 static double throughput(const struct summary *s) {
-    double seconds = summary_seconds(s);
-    return seconds > 0 ? (double)s->record->outcomes[OUTCOME_ACKNOWLEDGED] / seconds : 0;
+    double seconds = window_to_s(s) - window_from_s(s);
+    return seconds > 0 ? (double)s->record->window_acknowledged / seconds : 0;
 }
 
 static double per_second(double count, uint64_t ns) {
@@ -106,12 +117,11 @@ static void json_latency(struct buffer *out, const char *key, const struct histo
 
 void summary_json(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
-    double seconds = summary_seconds(s);
     json_model(s, out);
     buffer_format(out,
                   "\"seconds\": %.6f,\n"
-                  " \"window\": {\"from_s\": 0, \"to_s\": %.6f},\n",
-                  seconds, seconds);
+                  " \"window\": {\"from_s\": %.6f, \"to_s\": %.6f},\n",
+                  summary_seconds(s), window_from_s(s), window_to_s(s));
     buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64, s->intended,
                   r->sent);
     for (int i = 0; i < OUTCOME_COUNT; i++)
@@ -209,10 +219,13 @@ static void text_counts(const struct summary *s, struct buffer *out) {
         text_sending(s, out);
     if (s->why)
         buffer_format(out, "ended early  %s\n", s->why);
-    buffer_format(out,
-                  "time         %.3f s, all of it measured\n"
-                  "throughput   %.1f acknowledged requests/s\n",
-                  summary_seconds(s), throughput(s));
+    buffer_format(out, "time         %.3f s, ", summary_seconds(s));
+    if (r->window_from_ns > 0 || r->window_to_ns != UINT64_MAX)
+        buffer_format(out, "of which latencies and throughput cover %.3f s to %.3f s\n",
+                      window_from_s(s), window_to_s(s));
+    else
+        buffer_text(out, "all of it measured\n");
+    buffer_format(out, "throughput   %.1f acknowledged requests/s\n", throughput(s));
 }
 
 static void text_latency_row(struct buffer *out, const char *name, uint64_t latency_ns,

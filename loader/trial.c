@@ -155,6 +155,11 @@ static int prepare_out(const struct trial *t, struct error *err) {
     return 0;
 }
 
+/* Without a cool-down it is open: the last outcome ends it. */
+static uint64_t window_to_ns(const struct options *o) {
+    return o->cool_down_ns ? options_span_ns(o) - o->cool_down_ns : UINT64_MAX;
+}
+
 /* From here on the run has a start and a record. */
 static int open_record(struct trial *t, struct error *err) {
     uint64_t client_base = t->workload.client_base;
@@ -164,6 +169,7 @@ static int open_record(struct trial *t, struct error *err) {
             return -1;
     }
     record_init(&t->record, client_base, NULL, NULL); /* each thread's goes into it */
+    record_window(&t->record, t->options->warm_up_ns, window_to_ns(t->options));
     return 0;
 }
 
@@ -225,6 +231,8 @@ static int drive(struct trial *t, struct error *err) {
         .arrivals = options_open(o) ? &t->arrivals : NULL,
         .in_flight_max = o->in_flight_max,
         .spin = o->spin,
+        .window_from_ns = t->record.window_from_ns,
+        .window_to_ns = t->record.window_to_ns,
         .request_timeout_ns = o->request_timeout_ns,
         .connect_timeout_ns = o->connect_timeout_ns,
         .cancel = t->cancel,

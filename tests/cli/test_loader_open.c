@@ -132,6 +132,29 @@ static void overloaded_clients_pause_and_others_go_on(void **state) {
     assert_says(s.err, "not every request was acknowledged");
 }
 
+static double number(const struct stage *s, const char *path) {
+    double value = -1;
+    struct error err = ERROR_NULL;
+    if (json_require_number(s->load, path, &value, &err) < 0)
+        fail_msg("%s", err.text);
+    return value;
+}
+
+/* The replica stalls at the very beginning, which is not what is to be measured. */
+static void warming_up_and_cooling_down_are_not_measured(void **state) {
+    (void)state;
+    const struct primary_script stall = {.stall_at = 1, .stall_ns = 400 * NS_PER_MS};
+    cleanup(stage_down) struct stage s = stage_with(stall);
+    stage_load(&s, "--rate 200 --time 1s -d 64 --warm-up 500ms --cool-down 100ms");
+    assert_status(&s, 0);
+    assert_counts(&s, 200, 0, 0, 0);
+    assert_true(stage_number(&s, "latency_ns.max") < 300 * (int64_t)NS_PER_MS);
+    assert_true(number(&s, "window.from_s") == 0.5);
+    assert_true(number(&s, "window.to_s") == 0.9);
+    assert_true(number(&s, "throughput_per_s") > 100 && number(&s, "throughput_per_s") < 300);
+    assert_says(s.out, "cover 0.500 s to 0.900 s");
+}
+
 static void a_load_without_end_ends_well_when_it_is_told(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
@@ -178,6 +201,7 @@ int main(void) {
         cmocka_unit_test(what_the_connection_does_not_take_is_unsent),
         cmocka_unit_test(a_limit_in_flight_makes_requests_late_and_shows_it),
         cmocka_unit_test(overloaded_clients_pause_and_others_go_on),
+        cmocka_unit_test(warming_up_and_cooling_down_are_not_measured),
         cmocka_unit_test(a_load_without_end_ends_well_when_it_is_told),
         cmocka_unit_test(a_load_with_an_end_is_interrupted_by_a_signal),
         cmocka_unit_test(a_closed_loop_can_end_by_time),

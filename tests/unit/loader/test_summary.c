@@ -97,7 +97,7 @@ static void the_json_has_the_keys_that_scripts_rely_on(void **state) {
     assert_string_equal(
         buffer_string(&json),
         "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 2.500000,\n"
-        " \"window\": {\"from_s\": 0, \"to_s\": 2.500000},\n"
+        " \"window\": {\"from_s\": 0.000000, \"to_s\": 2.500000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 5, \"acknowledged\": 4, \"timed_out\": 0, "
         "\"failed\": 0, \"overloaded\": 1, \"unsent\": 0},\n"
         " \"throughput_per_s\": 1.600,\n"
@@ -120,8 +120,8 @@ static void the_open_loop_states_how_the_schedule_was_kept(void **state) {
     fill(&r);
     for (int i = 0; i < 7; i++)
         record_due(&r);
-    record_lateness(&r, 20000);
-    record_lateness(&r, NS_PER_SEC / 2);
+    record_lateness(&r, 500, 20500);
+    record_lateness(&r, 0, NS_PER_SEC / 2);
     buffer_init(&json, 10000);
     buffer_init(&text, 10000);
     const struct summary s = {
@@ -145,6 +145,31 @@ static void the_open_loop_states_how_the_schedule_was_kept(void **state) {
     rate_deinit(&open.rate);
 }
 
+/* From second 1 to 2: what was intended there, and who was answered there. */
+static void the_summary_states_its_window(void **state) {
+    (void)state;
+    cleanup(record_deinit) struct record r;
+    cleanup(buffer_deinit) struct buffer json, text;
+    record_init(&r, 1001, NULL, NULL);
+    record_window(&r, NS_PER_SEC, 2 * NS_PER_SEC);
+    for (uint64_t i = 0; i < 30; i++)
+        add(&r, i + 1, i * NS_PER_SEC / 10 + 500, 500 + i, OUTCOME_ACKNOWLEDGED);
+    buffer_init(&json, 10000);
+    buffer_init(&text, 10000);
+    const struct summary s = {.options = &options, .record = &r, .run = "x", .intended = 30};
+    summary_json(&s, &json);
+    summary_text(&s, &text);
+    assert_non_null(
+        strstr(buffer_string(&json), "\"window\": {\"from_s\": 1.000000, \"to_s\": 2.000000}"));
+    assert_non_null(strstr(buffer_string(&json), "\"acknowledged\": 30,"));
+    assert_non_null(strstr(buffer_string(&json), "\"throughput_per_s\": 10.000"));
+    assert_non_null(strstr(buffer_string(&json), "\"latency_ns\": {\"min\": 511, "));
+    assert_non_null(strstr(buffer_string(&text),
+                           "of which latencies and throughput cover 1.000 s to 2.000 s\n"));
+    assert_int_equal(r.seconds_count, 2); /* the table is whole */
+    assert_int_equal(r.seconds[0].outcomes[OUTCOME_ACKNOWLEDGED], 10);
+}
+
 static void what_does_not_exist_is_null(void **state) {
     (void)state;
     cleanup(record_deinit) struct record r;
@@ -160,7 +185,7 @@ static void what_does_not_exist_is_null(void **state) {
     assert_string_equal(
         buffer_string(&json),
         "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 0.000000,\n"
-        " \"window\": {\"from_s\": 0, \"to_s\": 0.000000},\n"
+        " \"window\": {\"from_s\": 0.000000, \"to_s\": 0.000000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 0, \"acknowledged\": 0, \"timed_out\": 0, "
         "\"failed\": 0, \"overloaded\": 0, \"unsent\": 0},\n"
         " \"throughput_per_s\": 0.000,\n"
@@ -284,6 +309,7 @@ int main(void) {
         cmocka_unit_test(the_text_says_everything),
         cmocka_unit_test(the_json_has_the_keys_that_scripts_rely_on),
         cmocka_unit_test(the_open_loop_states_how_the_schedule_was_kept),
+        cmocka_unit_test(the_summary_states_its_window),
         cmocka_unit_test(what_does_not_exist_is_null),
         cmocka_unit_test(many_seconds_are_shown_in_few_rows),
         cmocka_unit_test(durations_have_the_unit_that_fits),
