@@ -4,6 +4,7 @@
 # Makes a project of its own in the test's folder.
 prepare_trial() {
   need_engine
+  cd "$BATS_TEST_TMPDIR" || return
   project=t$(printf %s "$BATS_TEST_TMPDIR" | sha256sum | cut -c1-8)
   folder=$BATS_TEST_TMPDIR/trial
   cp -r "$BATS_TEST_DIRNAME/system" "$folder"
