@@ -7,6 +7,7 @@ load ../functions
 # shellcheck disable=SC2154
 setup() {
   need_engine
+  cd "$BATS_TEST_TMPDIR" || return
   [ -d "$SEATRIAL_SOURCE/build/stage/loader" ] ||
     lacking "nothing is staged (cmake --build build/release --target stage)"
   folder=$BATS_TEST_TMPDIR
