@@ -99,7 +99,9 @@ static int expand_braced(struct interpolation *in, const char *text, size_t size
     const char *rest = text + n;
     size_t rest_size = size - n;
     bool colon = rest_size > 0 && *rest == ':';
-    char op = rest_size > colon ? rest[colon] : '\0';
+    char op = '\0';
+    if (rest_size > colon)
+        op = rest[colon];
     if (n == 0 || (rest_size > 0 && (!op || !strchr("-?+", op))))
         return error_set(in->err, ERROR_CONFIG, "'${%.*s}' is not ${NAME} or ${NAME:-default}",
                          (int)(size < 64 ? size : 64), text);

@@ -69,6 +69,7 @@ static void grow_slots(struct request_set *set) {
     free(set->slots);
     set->slot_count *= 2;
     set->slots = mem_new_array(uint32_t, set->slot_count);
+    assert(set->clients || set->client_count == 0);
     for (size_t i = 0; i < set->client_count; i++)
         *find_slot(set, set->clients[i].client) = (uint32_t)i + 1;
 }
@@ -88,6 +89,7 @@ static struct client_ranges *ensure_client(struct request_set *set, uint64_t cli
         slot = find_slot(set, client);
     }
     mem_grow(set->clients, set->client_count, set->client_capacity);
+    assert(set->clients);
     set->clients[set->client_count++] = (struct client_ranges){.client = client};
     *slot = (uint32_t)set->client_count;
     return &set->clients[set->client_count - 1];

@@ -258,7 +258,7 @@ static int read_primary(struct driver *d, struct connection *c, struct error *er
 /* Somebody who has nothing to say to us now: read only to notice that it went. */
 static void read_idle(struct driver *d, size_t index) {
     struct connection *c = &d->peers.list[index].connection;
-    struct wire_header header;
+    struct wire_header header = {0};
     const uint8_t *body;
     int r = connection_read(c, &d->why);
     if (r == 0)

@@ -198,7 +198,7 @@ static void listener_ready(struct watch *watch, uint32_t events) {
         (struct transport *)(void *)((char *)watch - offsetof(struct transport, listener));
     (void)events;
     for (int i = 0; i < 64; i++) { /* the others want their turn too */
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t size = sizeof address;
         int fd =
             accept4(watch->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -48,8 +48,6 @@ struct custom {
     struct custom_result result;
 };
 
-extern char **environ;
-
 static bool word_character(char c) {
     return isalnum((unsigned char)c) || c == '_';
 }

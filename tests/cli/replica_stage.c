@@ -193,7 +193,7 @@ static bool ask_height(struct replicas *r, unsigned i, uint64_t *ret) {
     char out[1024];
     struct error err = ERROR_NULL;
     cleanup(json_freep) struct json *status = NULL;
-    int64_t height;
+    int64_t height = 0;
     if (replicas_ask(r, i, "--status", out, sizeof out) != 0)
         return false;
     if (json_parse(out, strlen(out), 0, &status, &err) < 0 ||
@@ -224,8 +224,8 @@ void replicas_state(struct replicas *r, unsigned i, uint64_t *ret_height, char d
     cleanup_free char *path = text_format("%s/out%u/state.json", r->folder, i);
     cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
     cleanup(json_freep) struct json *state = NULL;
-    int64_t height;
-    const char *hex;
+    int64_t height = 0;
+    const char *hex = "";
     if (file_read(path, 4096, &text, &err) < 0 ||
         json_parse(text.data, text.size, 0, &state, &err) < 0 ||
         json_require_int(state, "height", 0, INT64_MAX, &height, &err) < 0 ||

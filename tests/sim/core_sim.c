@@ -119,7 +119,8 @@ struct sim {
     struct sim_result *result;
 };
 
-static void violation(struct sim *s, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void violation(struct sim *s, const char *format,
+                                                            ...) {
     if (s->result->violation[0])
         return;
     va_list args;

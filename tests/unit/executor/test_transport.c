@@ -278,14 +278,14 @@ static void close_node(uint16_t i) {
 static int set_up(void **state) {
     struct error err = ERROR_NULL;
     (void)state;
-    for (uint16_t i = 0; i < N; i++)
+    for (uint16_t i = 0; i < (uint16_t)N; i++)
         addresses[i] = (struct transport_address){.host = "127.0.0.1", .port = free_port()};
     return loop_init(&loop, &err);
 }
 
 static int tear_down(void **state) {
     (void)state;
-    for (uint16_t i = 0; i < N; i++)
+    for (uint16_t i = 0; i < (uint16_t)N; i++)
         if (nodes[i].transport)
             close_node(i);
     loop_deinit(&loop);
@@ -306,7 +306,7 @@ static int tear_down(void **state) {
 static void run_round(void) {
     struct error err = ERROR_NULL;
     struct instant due = instant_after(clock_instant(), 100 * NS_PER_MS);
-    for (uint16_t i = 0; i < N; i++)
+    for (uint16_t i = 0; i < (uint16_t)N; i++)
         if (nodes[i].transport)
             due = instant_earlier(due, transport_round(nodes[i].transport));
     assert_int_equal(loop_round(&loop, due, &err), 0);

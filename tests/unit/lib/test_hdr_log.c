@@ -165,7 +165,7 @@ static void logs_are_merged_exactly(void **state) {
         cleanup(hdr_log_writer_deinit) struct hdr_log_writer w;
         begin(&w, &out);
         for (int second = 0; second < 4; second++) {
-            uint64_t from = (uint64_t)(1 + loader * 5000 + second * 700);
+            uint64_t from = 1 + (uint64_t)loader * 5000 + (uint64_t)second * 700;
             log_values(&w, NULL, loader * 10 + second * 1000, from, from + 900);
             log_values(&w, "send", loader * 10 + second * 1000, 1, 9);
             for (uint64_t value = from; value < from + 900; value++)
