@@ -163,7 +163,7 @@ static void show_progress(struct engine *e) {
     struct engine_progress *p = &e->progress;
     if (!all_exchanges_ready(e))
         return;
-    interval_clear(&e->last, 0);
+    interval_clear(&e->last, e->last.to_ns);
     for (uint32_t i = 0; i < e->config.threads; i++)
         exchange_fetch(&e->workers[i].exchange, &e->last);
     p->elapsed_ns = e->last.to_ns;
@@ -171,6 +171,7 @@ static void show_progress(struct engine *e) {
     for (int i = 0; i < OUTCOME_COUNT; i++)
         p->outcomes[i] += e->last.outcomes[i];
     p->last = &e->last;
+    e->config.log(e->config.context, e->start, &e->last);
     e->config.tell(e->config.context, p);
 }
 
@@ -310,6 +311,21 @@ static void abandon(struct engine *e) {
     cancel_raise(&e->stop, 2);
 }
 
+/* What no whole second has taken along. */
+static void log_rest(struct engine *e) {
+    interval_clear(&e->last, e->last.to_ns);
+    for (uint32_t i = 0; i < e->started; i++) {
+        struct worker *w = &e->workers[i];
+        if (exchange_ready(&w->exchange))
+            exchange_fetch(&w->exchange, &e->last);
+        if (w->record.end_ns > w->record.interval.to_ns)
+            w->record.interval.to_ns = w->record.end_ns;
+        interval_add(&e->last, &w->record.interval);
+    }
+    if (e->last.to_ns > e->last.from_ns)
+        e->config.log(e->config.context, e->start, &e->last);
+}
+
 /* All have ended. */
 static int collect(struct engine *e, struct record *record, struct error *err) {
     int r = DRIVER_DONE;
@@ -321,6 +337,7 @@ static int collect(struct engine *e, struct record *record, struct error *err) {
         if (record_merge(record, &w->record, err) < 0)
             return -1;
     }
+    log_rest(e);
     if (!e->failed)
         return r;
     *err = e->failed->err;

@@ -8,7 +8,7 @@
  * The calling thread shows progress meanwhile: at the end of each second every thread hands over a
  * whole interval (interval.h). It also passes on the cancellation, and ends all when one failed.
  *
- * Threads: engine_run is called by one, in which `note` and `tell` are called, too.
+ * Threads: engine_run is called by one, in which `note`, `tell` and `log` are called, too.
  */
 
 #include "lib/error.h"
@@ -25,6 +25,10 @@ struct engine_progress {
     const struct interval *last; /* usually one second */
 };
 typedef void engine_tell(void *context, const struct engine_progress *progress);
+
+/* What all threads did in an interval, usually of one second. Each adjoins the one before; all of
+ * them together, of which the last may be shorter, hold everything. */
+typedef void engine_log(void *context, struct instant start, const struct interval *interval);
 
 /* Everything is borrowed, for the call. */
 struct engine_config {
@@ -43,7 +47,8 @@ struct engine_config {
     struct durations *durations; /* NULL: not kept */
     loader_note *note;
     engine_tell *tell;
-    void *context; /* of both */
+    engine_log *log;
+    void *context; /* of all three */
 };
 
 /*

@@ -6,27 +6,34 @@
 void interval_init(struct interval *i) {
     *i = (struct interval){.from_ns = 0};
     histogram_init(&i->latency, HISTOGRAM_HOUR_NS);
+    histogram_init(&i->latency_from_send, HISTOGRAM_HOUR_NS);
 }
 
 void interval_deinit(struct interval *i) {
     histogram_deinit(&i->latency);
+    histogram_deinit(&i->latency_from_send);
 }
 
 void interval_clear(struct interval *i, uint64_t from_ns) {
-    struct histogram latency = i->latency;
-    if (latency.count > 0)
-        histogram_clear(&latency);
-    *i = (struct interval){.from_ns = from_ns, .to_ns = from_ns, .latency = latency};
+    if (i->latency.count > 0) {
+        histogram_clear(&i->latency);
+        histogram_clear(&i->latency_from_send);
+    }
+    *i = (struct interval){.from_ns = from_ns,
+                           .to_ns = from_ns,
+                           .latency = i->latency,
+                           .latency_from_send = i->latency_from_send};
 }
 
 void interval_add(struct interval *to, const struct interval *from) {
-    to->from_ns = from->from_ns;
-    to->to_ns = from->to_ns;
+    to->to_ns = from->to_ns > to->to_ns ? from->to_ns : to->to_ns;
     to->sent += from->sent;
     for (int i = 0; i < OUTCOME_COUNT; i++)
         to->outcomes[i] += from->outcomes[i];
-    if (from->latency.count > 0)
+    if (from->latency.count > 0) {
         histogram_add(&to->latency, &from->latency);
+        histogram_add(&to->latency_from_send, &from->latency_from_send);
+    }
 }
 
 void exchange_init(struct exchange *x, int wake_fd) {

@@ -21,14 +21,15 @@ struct interval {
     uint64_t from_ns, to_ns; /* since the start */
     uint64_t sent;           /* requests */
     uint64_t outcomes[OUTCOME_COUNT];
-    struct histogram latency; /* of acknowledged requests, from the intended time */
+    /* Of acknowledged requests, from the intended time and from the first byte. */
+    struct histogram latency, latency_from_send;
 };
 
 void interval_init(struct interval *i);
 void interval_deinit(struct interval *i);
 /* Empty, and begins at `from_ns`. */
 void interval_clear(struct interval *i, uint64_t from_ns);
-/* Adds what happened; the times become those of `from`. */
+/* Adds what happened; the end becomes the later one. */
 void interval_add(struct interval *to, const struct interval *from);
 
 struct exchange {

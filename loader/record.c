@@ -132,6 +132,7 @@ int record_outcome(struct record *r, const struct duration *one, struct error *e
             histogram_record(&r->latency_from_send, one->latency_ns - one->send_delay_ns);
         }
         histogram_record(&r->interval.latency, one->latency_ns);
+        histogram_record(&r->interval.latency_from_send, one->latency_ns - one->send_delay_ns);
         if (one->latency_ns > r->second.max_ns)
             r->second.max_ns = one->latency_ns;
         if (request_set_add(r->acknowledged, r->client_base + one->client, one->number, err) < 0)

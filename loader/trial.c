@@ -3,6 +3,7 @@
 #include "lib/cleanup.h"
 #include "lib/cluster.h"
 #include "lib/file.h"
+#include "lib/hdr_log.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "loader/engine.h"
@@ -32,6 +33,10 @@ struct trial {
     struct progress progress;
     struct durations *durations; /* NULL with -i 0 */
     const char *log_file;        /* NULL: the log goes to the console, by -l */
+    FILE *histograms;            /* latency.hlog */
+    struct wall_time start;      /* time 0, once it was looked at */
+    struct hdr_log_writer histogram_writer;
+    struct error histogram_fault; /* the first one; the load goes on */
 };
 
 static const char logger[] = "loader";
@@ -39,6 +44,10 @@ static const char logger[] = "loader";
 static void trial_deinit(struct trial *t) {
     if (t->durations)
         durations_free(t->durations);
+    if (t->histograms) {
+        hdr_log_writer_deinit(&t->histogram_writer);
+        fclose(t->histograms);
+    }
     record_deinit(&t->record);
     workload_deinit(&t->workload);
     targets_deinit(&t->targets);
@@ -140,8 +149,9 @@ static void log_end(const struct trial *t, int outcome, const struct error *err)
 
 /* ---- files ---- */
 
-static const char *const out_names[] = {"load.json", "acknowledged.json", "requests.bin"};
-enum { OUT_LOAD, OUT_ACKNOWLEDGED, OUT_REQUESTS, OUT_COUNT };
+static const char *const out_names[] = {"load.json", "acknowledged.json", "requests.bin",
+                                        "latency.hlog"};
+enum { OUT_LOAD, OUT_ACKNOWLEDGED, OUT_REQUESTS, OUT_HISTOGRAMS, OUT_COUNT };
 
 static int prepare_out(const struct trial *t, struct error *err) {
     const char *folder = t->options->out_path;
@@ -153,6 +163,34 @@ static int prepare_out(const struct trial *t, struct error *err) {
             return error_set_os(err, ERROR_IO, errno, "remove the old '%s'", path);
     }
     return 0;
+}
+
+static int open_histograms(struct trial *t, struct error *err) {
+    enum { COMMENT_SIZE = 128 };
+    char comment[COMMENT_SIZE];
+    cleanup_free char *path = path_join(t->options->out_path, out_names[OUT_HISTOGRAMS]);
+    snprintf(comment, sizeof comment, "loader " SEATRIAL_VERSION ", ns; run %.64s", t->targets.run);
+    t->histograms = fopen(path, "we");
+    if (!t->histograms)
+        return error_set_os(err, ERROR_IO, errno, "create '%s'", path);
+    hdr_log_writer_init(&t->histogram_writer, hdr_log_file(t->histograms));
+    return hdr_log_begin(&t->histogram_writer, comment, clock_wall(), err);
+}
+
+/* From the intended time without a tag, as others' tools look at it first. */
+static void log_interval(void *context, struct instant start, const struct interval *i) {
+    struct trial *t = context;
+    struct hdr_log_writer *w = &t->histogram_writer;
+    struct error *err = &t->histogram_fault;
+    if (err->kind != ERROR_NONE)
+        return;
+    if (t->start.ns == 0) /* once, so that intervals adjoin whatever the wall clock does */
+        t->start.ns = clock_wall().ns - (int64_t)instant_ns_between(start, clock_instant());
+    const struct wall_time from = {.ns = t->start.ns + (int64_t)i->from_ns};
+    const struct wall_time to = {.ns = t->start.ns + (int64_t)i->to_ns};
+    if (hdr_log_interval(w, NULL, from, to, &i->latency, err) < 0 ||
+        hdr_log_interval(w, "from-send", from, to, &i->latency_from_send, err) < 0)
+        error_wrap(err, "'%s'", out_names[OUT_HISTOGRAMS]);
 }
 
 /* Without a cool-down it is open: the last outcome ends it. */
@@ -168,6 +206,8 @@ static int open_record(struct trial *t, struct error *err) {
         if (durations_create(path, client_base, clock_wall(), &t->durations, err) < 0)
             return -1;
     }
+    if (open_histograms(t, err) < 0)
+        return -1;
     record_init(&t->record, client_base, NULL, NULL); /* each thread's goes into it */
     record_window(&t->record, t->options->warm_up_ns, window_to_ns(t->options));
     return 0;
@@ -180,6 +220,10 @@ static int write_files(struct trial *t, const struct summary *summary, struct er
     cleanup(buffer_deinit) struct buffer json;
     buffer_init(&json, SUMMARY_SIZE_MAX);
     summary_json(summary, &json);
+    if (t->histogram_fault.kind != ERROR_NONE) {
+        *err = t->histogram_fault;
+        return -1;
+    }
     if (t->durations && durations_finish(t->durations, err) < 0)
         return -1;
     if (request_set_save(t->record.acknowledged, acknowledged_path, err) < 0 ||
@@ -239,6 +283,7 @@ static int drive(struct trial *t, struct error *err) {
         .durations = t->durations,
         .note = note,
         .tell = tell,
+        .log = log_interval,
         .context = t,
     };
     log_begin(t);

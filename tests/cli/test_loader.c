@@ -6,6 +6,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/hdr_log.h"
 #include "lib/text.h"
 #include "lib/wire.h"
 
@@ -46,6 +47,37 @@ static void all_requests_are_acknowledged_and_recorded(void **state) {
     assert_says(s.out, "p99.99");
     assert_int_equal(stage_exported(&s, "out/requests.bin"), 2000);
     assert_says(s.out, "client,number,intended_ns,sent_ns,latency_ns,outcome\n");
+}
+
+/* All latencies of a tag in latency.hlog. */
+static struct hdr_log_sum logged(const struct stage *s, const char *tag, struct histogram *ret) {
+    struct hdr_log_sum sum = HDR_LOG_SUM_NULL;
+    struct error err = ERROR_NULL;
+    cleanup_free char *path = text_format("%s/out/latency.hlog", s->folder.path);
+    histogram_init(ret, HISTOGRAM_HOUR_NS);
+    if (hdr_log_add(&sum, path, tag, ret, &err) < 0)
+        fail_msg("%s", err.text);
+    return sum;
+}
+
+/* Second by second, and yet the sum is what load.json says. */
+static void the_log_of_histograms_holds_every_latency(void **state) {
+    (void)state;
+    cleanup(histogram_deinit) struct histogram intended, from_send;
+    cleanup(stage_down) struct stage s =
+        stage_with((struct primary_script){.stall_at = 100, .stall_ns = 1500 * NS_PER_MS});
+    stage_load(&s, "-b 1000 -c 5 -d 64");
+    assert_status(&s, 0);
+    const struct hdr_log_sum sum = logged(&s, NULL, &intended);
+    assert_int_equal(logged(&s, "from-send", &from_send).intervals, sum.intervals);
+    assert_true(sum.intervals >= 2);
+    assert_int_equal(intended.count, 1000);
+    assert_int_equal(from_send.count, 1000);
+    assert_int_equal(histogram_percentile(&intended, 99), stage_number(&s, "latency_ns.p99"));
+    assert_int_equal(histogram_max(&intended), stage_number(&s, "latency_ns.max"));
+    assert_int_equal(histogram_percentile(&from_send, 50),
+                     stage_number(&s, "latency_from_send_ns.p50"));
+    assert_true(sum.end.ns - sum.start.ns >= 1499 * (int64_t)NS_PER_MS);
 }
 
 static void every_option_reaches_the_replica(void **state) {
@@ -322,6 +354,7 @@ static void a_cluster_of_another_size_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_requests_are_acknowledged_and_recorded),
+        cmocka_unit_test(the_log_of_histograms_holds_every_latency),
         cmocka_unit_test(every_option_reaches_the_replica),
         cmocka_unit_test(latencies_are_those_of_the_replica),
         cmocka_unit_test(a_stalled_replica_shows_in_the_maximum),

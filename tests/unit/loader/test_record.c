@@ -302,9 +302,10 @@ static void an_interval_waits_until_it_is_fetched(void **state) {
     assert_int_equal(sum.latency.count, 1);
     assert_false(exchange_ready(&x));
     record_one(&r, 4, 3 * NS_PER_SEC, 1000, OUTCOME_ACKNOWLEDGED);
-    interval_clear(&sum, 0);
+    interval_clear(&sum, sum.to_ns);
     exchange_fetch(&x, &sum);
     assert_int_equal(sum.from_ns, NS_PER_SEC);
+    assert_int_equal(histogram_max(&sum.latency_from_send), 900);
     assert_int_equal(sum.to_ns, 3 * NS_PER_SEC);
     assert_int_equal(sum.latency.count, 1);
     assert_int_equal(sum.outcomes[OUTCOME_FAILED], 1);
