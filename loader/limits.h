@@ -24,6 +24,9 @@ enum {
     LOADER_WORDS_MAX = 1024,
     LOADER_WORDS_SIZE_MAX = 64 * 1024,
 
+    /* Logs merged or summarized at once: each is an open file. */
+    LOADER_FILES_MAX = 256,
+
     /* Replicas in one cluster: 3f+1 with f = 33. */
     LOADER_REPLICAS_MAX = 100,
 

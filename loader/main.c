@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 #include "loader/durations.h"
+#include "loader/logs.h"
 #include "loader/options.h"
 #include "loader/trial.h"
 #include "loader/words.h"
@@ -97,7 +98,14 @@ int main(int argc, char **argv) {
     switch (options.command) {
     case OPTIONS_HELP: options_print_help(stdout); return 0;
     case OPTIONS_VERSION: puts("loader " SEATRIAL_VERSION); return 0;
-    case OPTIONS_EXPORT: return export(options.export_path, &err) < 0 ? complain(&err) : 0;
+    case OPTIONS_EXPORT: return export(options.files[0], &err) < 0 ? complain(&err) : 0;
+    case OPTIONS_MERGE:
+        return logs_merge(options.files, options.files_count, options.merged_path, &err) < 0
+                   ? complain(&err)
+                   : 0;
+    case OPTIONS_SUMMARIZE:
+        return logs_summarize(options.files, options.files_count, stdout, &err) < 0 ? complain(&err)
+                                                                                    : 0;
     case OPTIONS_RUN: break;
     }
     return run(&options);

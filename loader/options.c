@@ -116,6 +116,9 @@ static const struct row rows[] = {
      "Payload bytes and client ids follow from it; the same seed twice against one chain repeats "
      "the clients' ids (default: a random one, which is printed)"},
 
+    {'o', "output", "FILE", TEXT, 0, 0, NULL, AT(merged_path), GROUP_OURS,
+     "Of `loader merge': where the merged log goes"},
+
     {KEY_HELP, "help", NULL, WORD, 0, 0, NULL, 0, GROUP_LAST, "Print this help"},
     {KEY_VERSION, "version", NULL, WORD, 0, 0, NULL, 0, GROUP_LAST, "Print the version"},
 };
@@ -201,18 +204,56 @@ static error_t take_option(const struct row *row, const char *text, struct parse
     return EINVAL;
 }
 
+/* Words that choose what is done, and how many files follow. */
+static const struct command {
+    const char *name;
+    enum options_command command;
+    size_t files_max;
+} commands[] = {
+    {"export", OPTIONS_EXPORT, 1},
+    {"merge", OPTIONS_MERGE, LOADER_FILES_MAX},
+    {"summarize", OPTIONS_SUMMARIZE, LOADER_FILES_MAX},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct command *command_of(enum options_command command) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (commands[i].command == command)
+            return &commands[i];
+    return NULL;
+}
+
 static error_t take_word(const char *word, struct parse *p) {
-    p->words++;
-    if (p->words == 1 && text_equal(word, "export")) {
-        p->options->command = OPTIONS_EXPORT;
-        return 0;
-    }
-    if (p->words == 2 && p->options->command == OPTIONS_EXPORT) {
-        p->options->export_path = word;
+    struct options *o = p->options;
+    if (p->words++ == 0) {
+        for (size_t i = 0; i < COMMANDS; i++)
+            if (text_equal(word, commands[i].name)) {
+                o->command = commands[i].command;
+                return 0;
+            }
+    } else if (command_of(o->command) && o->files_count < command_of(o->command)->files_max) {
+        o->files[o->files_count++] = word;
         return 0;
     }
     error_set(p->err, ERROR_USAGE, "unexpected argument '%.64s'", word);
     return EINVAL;
+}
+
+/* Files where files are needed, and no options that would do nothing. */
+static int check_command(const struct parse *p, struct error *err) {
+    const struct options *o = p->options;
+    const struct command *c = command_of(o->command);
+    for (size_t i = 0; c && i < ROWS; i++)
+        if (p->given[i] && rows[i].key != 'o')
+            return error_set(err, ERROR_USAGE, "option --%s is of a load, not of `loader %s'",
+                             rows[i].name, c->name);
+    if (c && o->files_count == 0)
+        return error_set(err, ERROR_USAGE, "%s: no file is named", c->name);
+    if (o->command == OPTIONS_MERGE && !o->merged_path)
+        return error_set(err, ERROR_USAGE, "merge: -o must say where the merged log goes");
+    if (o->command != OPTIONS_MERGE && o->merged_path)
+        return error_set(err, ERROR_USAGE, "option -o (--output) is of `loader merge'");
+    return 0;
 }
 
 static error_t parse_one(int key, char *argument, struct argp_state *state) {
@@ -275,7 +316,7 @@ static char *help_with_preset(int key, const char *text, void *input) {
     return (char *)(uintptr_t)text; /* argp gives back what it was given */
 }
 
-static const char usage[] = "\nexport FILE";
+static const char usage[] = "\nexport FILE\nmerge FILE... -o FILE\nsummarize FILE...";
 static const char manual[] =
     "Sends requests to a cluster of replicas and measures how long each takes.\v"
     "Closed loop (the default): every client of the pool sends its next request when its last one "
@@ -284,7 +325,8 @@ static const char manual[] =
     "--time, or with the rate's last phase, whichever comes first; -b 0 and none of the others: "
     "when a signal says so. With no arguments at all, the words of SEATRIAL_LOADER_ARGS are the "
     "arguments.\n\n"
-    "`loader export FILE' prints a requests.bin as CSV.\n\n"
+    "`loader export FILE' prints a requests.bin as CSV. `loader merge' makes one log of several "
+    "latency.hlog, `loader summarize' prints the percentiles of all that is in them: exactly.\n\n"
     "Exit status: 0 all requests were acknowledged; 1 they were not, or not sent as asked; 2 the "
     "command line is wrong; "
     "3 a file is wrong; 130 or 143 interrupted.";
@@ -371,8 +413,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct error *err)
             explain_failure(argc, argv, p.next, err);
         return error_hint(err, "`loader --help' lists the options");
     }
-    if (options.command == OPTIONS_EXPORT && !options.export_path)
-        return error_set(err, ERROR_USAGE, "export: no file is named");
+    if (check_command(&p, err) < 0)
+        return -1;
     if (check_model(&p, err) < 0)
         return error_hint(err, "`loader --help' lists the options");
     conclude(&p);

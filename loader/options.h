@@ -10,21 +10,27 @@
 
 #include "lib/error.h"
 #include "loader/arrivals.h"
+#include "loader/limits.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum options_command {
     OPTIONS_RUN,
-    OPTIONS_EXPORT, /* loader export FILE */
+    OPTIONS_EXPORT,    /* loader export FILE */
+    OPTIONS_MERGE,     /* loader merge FILE... -o OUT */
+    OPTIONS_SUMMARIZE, /* loader summarize FILE... */
     OPTIONS_HELP,
     OPTIONS_VERSION,
 };
 
 struct options {
     enum options_command command;
-    const char *export_path;
+    const char *files[LOADER_FILES_MAX]; /* of the last three */
+    size_t files_count;
+    const char *merged_path; /* -o */
 
     uint64_t requests;      /* -b; 0: no limit by number */
     uint64_t pre_execute;   /* -p: 0 or 1 */

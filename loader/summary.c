@@ -228,16 +228,30 @@ static void text_counts(const struct summary *s, struct buffer *out) {
     buffer_format(out, "throughput   %.1f acknowledged requests/s\n", throughput(s));
 }
 
-static void text_latency_row(struct buffer *out, const char *name, uint64_t latency_ns,
-                             uint64_t from_send_ns) {
+static void text_row(struct buffer *out, const char *name, uint64_t a_ns, const uint64_t *b_ns) {
     buffer_format(out, "  %-9s", name);
-    summary_duration(out, 12, latency_ns);
-    summary_duration(out, 12, from_send_ns);
+    summary_duration(out, 12, a_ns);
+    if (b_ns)
+        summary_duration(out, 12, *b_ns);
     buffer_text(out, "\n");
 }
 
+void summary_histogram(struct buffer *out, const struct histogram *a, const struct histogram *b) {
+    uint64_t other = b ? histogram_min(b) : 0;
+    const uint64_t *second = b ? &other : NULL;
+    text_row(out, "min", histogram_min(a), second);
+    for (size_t i = 0; i < PERCENTILES; i++) {
+        other = b ? histogram_percentile(b, percentiles[i].value) : 0;
+        text_row(out, percentiles[i].text, histogram_percentile(a, percentiles[i].value), second);
+    }
+    other = b ? histogram_max(b) : 0;
+    text_row(out, "max", histogram_max(a), second);
+    other = b ? (uint64_t)histogram_mean(b) : 0;
+    text_row(out, "mean", (uint64_t)histogram_mean(a), second);
+}
+
 static void text_latency(const struct summary *s, struct buffer *out) {
-    const struct histogram *a = &s->record->latency, *b = &s->record->latency_from_send;
+    const struct histogram *a = &s->record->latency;
     if (a->count == 0) {
         buffer_text(out, "latency      none: no request was acknowledged\n");
         return;
@@ -245,12 +259,7 @@ static void text_latency(const struct summary *s, struct buffer *out) {
     buffer_format(out,
                   "latency      of acknowledged requests, from %s and from the first byte sent\n",
                   options_open(s->options) ? "when each was due" : "the client being free");
-    text_latency_row(out, "min", histogram_min(a), histogram_min(b));
-    for (size_t i = 0; i < PERCENTILES; i++)
-        text_latency_row(out, percentiles[i].text, histogram_percentile(a, percentiles[i].value),
-                         histogram_percentile(b, percentiles[i].value));
-    text_latency_row(out, "max", histogram_max(a), histogram_max(b));
-    text_latency_row(out, "mean", (uint64_t)histogram_mean(a), (uint64_t)histogram_mean(b));
+    summary_histogram(out, a, &s->record->latency_from_send);
     if (a->clamped > 0)
         buffer_format(out, "  %" PRIu64 " latencies above one hour are shown as one hour\n",
                       a->clamped);

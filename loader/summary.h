@@ -38,5 +38,8 @@ double summary_seconds(const struct summary *s);
 void summary_text(const struct summary *s, struct buffer *out);
 void summary_json(const struct summary *s, struct buffer *out);
 
+/* Rows of percentiles, in one column, or with `b` in two. There are values in both. */
+void summary_histogram(struct buffer *out, const struct histogram *a, const struct histogram *b);
+
 /* 812 ns, 91.3 µs, 4.210 ms, 12.503 s; aligned for a column of numbers unless `width` is 0. */
 void summary_duration(struct buffer *out, int width, uint64_t ns);

@@ -159,7 +159,14 @@ static void the_words_that_are_no_options_choose_the_command(void **state) {
     struct error err;
     assert_int_equal(parse("export requests.bin", &o, &err), 0);
     assert_int_equal(o.command, OPTIONS_EXPORT);
-    assert_string_equal(o.export_path, "requests.bin");
+    assert_string_equal(o.files[0], "requests.bin");
+    assert_int_equal(parse("merge a b c -o d", &o, &err), 0);
+    assert_int_equal(o.command, OPTIONS_MERGE);
+    assert_int_equal(o.files_count, 3);
+    assert_string_equal(o.files[2], "c");
+    assert_string_equal(o.merged_path, "d");
+    assert_int_equal(parse("summarize a", &o, &err), 0);
+    assert_int_equal(o.command, OPTIONS_SUMMARIZE);
     assert_int_equal(parse("--help", &o, &err), 0);
     assert_int_equal(o.command, OPTIONS_HELP);
     assert_int_equal(parse("--version", &o, &err), 0);
@@ -212,7 +219,12 @@ static void mistakes_are_told_clearly(void **state) {
         {"--request-timeout 0s", "option --request-timeout: '0s' is not a duration from 1ms to 1h",
          NULL},
         {"fast", "unexpected argument 'fast'", NULL},
-        {"-b 3 export", "export: no file is named", NULL},
+        {"export", "export: no file is named", NULL},
+        {"-b 3 export a", "option --requests is of a load, not of `loader export'", NULL},
+        {"merge -o x", "merge: no file is named", NULL},
+        {"merge a", "merge: -o must say where the merged log goes", NULL},
+        {"summarize", "summarize: no file is named", NULL},
+        {"-b 3 -o x", "option -o (--output) is of `loader merge'", NULL},
         {"export a b", "unexpected argument 'b'", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
