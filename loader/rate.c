@@ -46,7 +46,7 @@ static int parse_duration(const char *text, double *ret, struct error *err) {
 /* RATE[..RATE][:DURATION] */
 static int parse_phase(char *text, struct rate_phase *ret, struct error *err) {
     char *duration = strchr(text, ':'), *to = strstr(text, "..");
-    ret->seconds = INFINITY;
+    ret->seconds = (double)INFINITY;
     if (duration)
         *duration++ = '\0';
     if (to) {
