@@ -127,6 +127,8 @@ static void tell(void *context, const struct engine_progress *progress) {
 
 static void log_begin(const struct trial *t) {
     const struct options *o = t->options;
+    if (options_open(o))
+        log_info(logger, "open loop, from %.1f requests/s on", rate_at(&o->rate, 0));
     log_info(logger,
              "run %s, %zu replicas: %" PRIu64 " requests by %" PRIu64 " clients from %" PRIu64
              ", seed %" PRIu64 ", %" PRIu64 " keys of %" PRIu64 " bytes, values of %" PRIu64
