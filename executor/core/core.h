@@ -48,7 +48,8 @@ struct core_config {
     uint32_t clients_max;  /* clients whose last request is remembered; others are refused */
     uint64_t bytes_max;    /* of all requests that the core holds references to */
     uint64_t laggard_ns;
-    uint64_t drain_ns; /* a clean stop waits so long for the others */
+    uint64_t drain_ns;          /* a clean stop waits so long for the others */
+    uint64_t drain_together_ns; /* stops that begin so close to each other are one stop of all */
 };
 
 /* What a replica of this program runs with. 256 MiB hold 17,000 requests of 15,100 bytes. */
@@ -62,6 +63,7 @@ struct core_config {
         .bytes_max = UINT64_C(256) << 20,                                                          \
         .laggard_ns = UINT64_C(10) * 1000000000,                                                   \
         .drain_ns = UINT64_C(5) * 1000000000,                                                      \
+        .drain_together_ns = UINT64_C(1) * 1000000000,                                             \
     })
 
 /* ---- in ---- */

@@ -2,6 +2,10 @@
  * A clean stop. When all replicas are told to stop at the same time they must all end with the same
  * chain: the primary stays until everybody who is connected has what it has ordered; a backup asks
  * the primary, whose answer stands behind all APPENDs on the same ordered connection.
+ *
+ * "The same time" is not one instant: the primary may hear of it later than a backup, and order
+ * more until then. So it answers when it has been told to stop itself and orders nothing any more,
+ * or when `drain_together_ns` have passed: then it is only that backup who stops.
  */
 
 #include "executor/core/state.h"
@@ -16,7 +20,7 @@ void on_drain(struct core *core) {
 void on_ask_drain(struct core *core, uint16_t peer) {
     struct peer *p = &core->peers[peer];
     p->drain_asked = true;
-    p->drain_position = core->pending_end;
+    p->drain_asked_ns = core->now_ns;
     p->drain_height = 0;
 }
 
@@ -46,8 +50,18 @@ static bool backup_is_drained(const struct core *core) {
     return core->drain_answered && core->head >= core->drain_upto;
 }
 
-static bool has_what_it_asked(const struct core *core, struct peer *p) {
-    if (core->pending_first < p->drain_position)
+/* Nothing will be ordered any more, or the others do not stop with that backup. */
+static bool may_answer(const struct core *core, const struct peer *p, struct core_update *update) {
+    uint64_t until_ns = p->drain_asked_ns + core->config.drain_together_ns;
+    if ((core->draining && pending_count(core) == 0) || core->now_ns >= until_ns)
+        return true;
+    if (until_ns < update->timer_ns)
+        update->timer_ns = until_ns;
+    return false;
+}
+
+static bool has_what_it_asked(const struct core *core, struct peer *p, struct core_update *update) {
+    if (p->drain_height == 0 && !may_answer(core, p, update))
         return false;
     if (p->drain_height == 0)
         p->drain_height = core->head;
@@ -58,7 +72,7 @@ static bool has_what_it_asked(const struct core *core, struct peer *p) {
 static void answer_drains(struct core *core, struct core_update *update) {
     for (uint16_t i = 0; i < core->config.n && update_has_room(update, 1); i++) {
         struct peer *p = &core->peers[i];
-        if (!p->drain_asked || (p->joined && !has_what_it_asked(core, p)))
+        if (!p->drain_asked || (p->joined && !has_what_it_asked(core, p, update)))
             continue;
         p->drain_asked = false;
         emit_message(update, i, CORE_DRAINED, p->joined ? p->drain_height : 0, NULL);

@@ -24,8 +24,8 @@ struct peer {
     uint8_t claimed_digest[CORE_DIGEST_SIZE];
     uint64_t progress_ns; /* when it last stored something, or had nothing left to store */
     bool drain_asked;
-    uint64_t drain_position; /* it wants what was in the queue up to here, */
-    uint64_t drain_height;   /* which is this height; 0: not ordered yet */
+    uint64_t drain_asked_ns;
+    uint64_t drain_height; /* what it will have got when it is answered; 0: not decided yet */
 };
 
 /* The last request of a client: at most once. Slot of an open-addressing table; number 0 is free.

@@ -604,6 +604,7 @@ static void set_up(struct sim *s) {
         .bytes_max = small ? 2000 : 1 << 20,
         .laggard_ns = 500 * MS,
         .drain_ns = 5000 * MS,
+        .drain_together_ns = 1000 * MS,
     };
     s->requests = mem_new_array(struct request, REQUESTS_MAX);
     s->truth = mem_new_array(struct block, HEIGHT_MAX);

@@ -39,6 +39,7 @@ static struct core_config small_config(uint16_t n) {
         .bytes_max = 10000,
         .laggard_ns = 10 * SEC,
         .drain_ns = 5 * SEC,
+        .drain_together_ns = 1 * SEC,
     };
 }
 
@@ -515,6 +516,33 @@ static void a_stopping_backup_without_a_primary_stops_with_what_it_has(void **st
     assert_true(step(&f, (struct core_event){.type = CORE_DRAIN})->drained);
 }
 
+static void a_backup_that_stops_first_gets_what_is_ordered_until_the_primary_stops(void **state) {
+    (void)state;
+    cleanup(fixture_deinit) struct fixture f = replica_of(0, 4);
+    join(&f, 1, 0);
+    request(&f, 1, 1);
+    const struct core_update *u = message(&f, 1, CORE_ASK_DRAIN, 0);
+    assert_null(sent(u, 1, CORE_DRAINED));
+    assert_int_equal(u->timer_ns, 2 * SEC);
+    request(&f, 2, 1); /* the primary has not heard of the stop yet */
+    const struct core_action *answer =
+        sent(step(&f, (struct core_event){.type = CORE_DRAIN}), 1, CORE_DRAINED);
+    assert_non_null(answer);
+    assert_int_equal(answer->message.height, 2);
+}
+
+static void a_backup_that_stops_alone_is_answered_after_a_while(void **state) {
+    (void)state;
+    cleanup(fixture_deinit) struct fixture f = replica_of(0, 4);
+    join(&f, 1, 0);
+    request(&f, 1, 1);
+    f.now_ns = message(&f, 1, CORE_ASK_DRAIN, 0)->timer_ns;
+    const struct core_action *answer =
+        sent(step(&f, (struct core_event){.type = CORE_TICK}), 1, CORE_DRAINED);
+    assert_non_null(answer);
+    assert_int_equal(answer->message.height, 1);
+}
+
 static uint64_t dropped;
 static void count_dropped(const struct core_request *r) {
     assert_true(r->handle > 0);
@@ -558,6 +586,8 @@ int main(void) {
         cmocka_unit_test(a_stopping_primary_waits_for_those_it_feeds),
         cmocka_unit_test(a_stopping_primary_does_not_wait_forever),
         cmocka_unit_test(a_stopping_backup_gets_everything_that_was_ordered),
+        cmocka_unit_test(a_backup_that_stops_first_gets_what_is_ordered_until_the_primary_stops),
+        cmocka_unit_test(a_backup_that_stops_alone_is_answered_after_a_while),
         cmocka_unit_test(a_stopping_backup_without_a_primary_stops_with_what_it_has),
         cmocka_unit_test(what_it_still_holds_is_given_back_at_the_end),
     };
