@@ -79,6 +79,7 @@ static void a_log_that_was_cut_counts_as_far_as_it_goes(void **state) {
     struct error err = ERROR_NULL;
     cleanup(histogram_deinit) struct histogram h;
     cleanup_free char *a = write_log(&f, "a", 0, 3, 1000, two_tags);
+    assert_non_null(a);
     cleanup_free char *text = folder_read(&f, "a");
     folder_write_mode(&f, "cut", text, strlen(text) - 20, 0644);
     cleanup_free char *cut = text_format("%s/cut", f.path);
