@@ -104,7 +104,7 @@ static struct lateness ours(char *loader, const struct folder *f, uint64_t rate,
     cleanup_free char *text = folder_read(f, "out/load.json");
     cleanup(json_freep) struct json *load = NULL;
     struct error err = ERROR_NULL;
-    int64_t p50_ns, p99_ns;
+    int64_t p50_ns = 0, p99_ns = 0;
     if (!text || json_parse(text, strlen(text), 0, &load, &err) < 0 ||
         json_require_int(load, "lateness_ns.p50", 0, INT64_MAX, &p50_ns, &err) < 0 ||
         json_require_int(load, "lateness_ns.p99", 0, INT64_MAX, &p99_ns, &err) < 0)
