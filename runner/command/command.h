@@ -75,10 +75,17 @@ void command_files_deinit(struct command_files *files);
 struct engine_options command_engine_options(const struct command_context *context);
 struct task command_task(void);
 
-/* The containers of the project on the engine that are ours. */
-int command_list(const struct command_context *context, struct engine *engine,
-                 const struct project *project, struct engine_container_list *ret,
+/* Both files, the engine, and our containers of the project there: what most commands begin with.
+ */
+struct command_view {
+    struct command_files files;
+    struct engine *engine;
+    struct engine_container_list list;
+};
+#define COMMAND_VIEW_NULL ((struct command_view){.engine = NULL})
+int command_look(const struct command_context *context, struct command_view *ret,
                  struct error *err);
+void command_view_deinit(struct command_view *view);
 
 /* The run that they belong to; ERROR_NOT_FOUND when there are none. */
 int command_current_run(const struct engine_container_list *list, const struct project *project,

@@ -35,19 +35,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     return 0;
 }
 
-static int find_run(const struct command_context *context, const struct command_files *files,
-                    char ret_run[RUN_ID_SIZE], struct error *err) {
-    struct task task = command_task();
-    struct engine_options options = command_engine_options(context);
-    cleanup(engine_closep) struct engine *engine = NULL;
-    cleanup(engine_container_list_deinit) struct engine_container_list list =
-        ENGINE_CONTAINER_LIST_NULL;
-    if (engine_open(&options, &task, &engine, err) < 0 ||
-        command_list(context, engine, files->project, &list, err) < 0)
-        return -1;
-    return command_current_run(&list, files->project, ret_run, err);
-}
-
 int command_load(struct command_context *context, int argc, char **argv) {
     static const struct argp argp = {
         NULL,
@@ -64,18 +51,20 @@ int command_load(struct command_context *context, int argc, char **argv) {
     command_parse(&argp, "load", argc, argv, &line);
 
     char run[RUN_ID_SIZE];
-    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
+    const struct command_files *files = &view.files;
     if (buffer_check(&line, "the loader's arguments", &err) < 0 ||
-        command_read_files(context, &files, &err) < 0 || find_run(context, &files, run, &err) < 0)
+        command_look(context, &view, &err) < 0 ||
+        command_current_run(&view.list, files->project, run, &err) < 0)
         return command_fail(context, &err);
 
     struct error ignored = ERROR_NULL;
     cleanup(results_deinit) struct results earlier = RESULTS_NULL;
-    results_find(files.deployment->local.perf_test_root, run, &earlier, &ignored);
-    struct trial_settings settings = command_trial_settings(context, &files);
+    results_find(files->deployment->local.perf_test_root, run, &earlier, &ignored);
+    struct trial_settings settings = command_trial_settings(context, files);
     settings.attach = true;
     settings.results_root = earlier.folder; /* else beside the other runs */
     struct plan_options options = {
         .mode = PLAN_LOAD, .run = run, .loader_args = line.size ? line.data : NULL};
-    return command_carry_out(context, &files, &options, &settings);
+    return command_carry_out(context, files, &options, &settings);
 }

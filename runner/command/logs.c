@@ -129,23 +129,16 @@ int command_logs(struct command_context *context, int argc, char **argv) {
     struct logs_arguments a = {.tail = UINT64_MAX};
     command_parse(&argp, "logs", argc, argv, &a);
 
-    struct task task = command_task();
-    struct engine_options engine_options = command_engine_options(context);
-    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
-    cleanup(engine_closep) struct engine *engine = NULL;
-    cleanup(engine_container_list_deinit) struct engine_container_list list =
-        ENGINE_CONTAINER_LIST_NULL;
-    if (command_read_files(context, &files, &err) < 0 ||
-        engine_open(&engine_options, &task, &engine, &err) < 0 ||
-        command_list(context, engine, files.project, &list, &err) < 0)
+    cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
+    if (command_look(context, &view, &err) < 0)
         return command_fail(context, &err);
-    cleanup_free struct reader *readers = mem_new_array(struct reader, list.count);
+    cleanup_free struct reader *readers = mem_new_array(struct reader, view.list.count);
     size_t count = 0;
-    for (size_t i = 0; i < list.count; i++)
-        if (wanted(&a, &list.entries[i]))
+    for (size_t i = 0; i < view.list.count; i++)
+        if (wanted(&a, &view.list.entries[i]))
             readers[count++] = (struct reader){.arguments = &a,
-                                               .engine = engine_options,
-                                               .id = list.entries[i].id,
-                                               .name = list.entries[i].name};
+                                               .engine = command_engine_options(context),
+                                               .id = view.list.entries[i].id,
+                                               .name = view.list.entries[i].name};
     return read_all(context, readers, count);
 }

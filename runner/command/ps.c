@@ -47,23 +47,16 @@ int command_ps(struct command_context *context, int argc, char **argv) {
     bool quiet = false;
     command_parse(&argp, "ps", argc, argv, &quiet);
 
-    struct task task = command_task();
-    struct engine_options engine_options = command_engine_options(context);
-    cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
-    cleanup(engine_closep) struct engine *engine = NULL;
-    cleanup(engine_container_list_deinit) struct engine_container_list list =
-        ENGINE_CONTAINER_LIST_NULL;
-    if (command_read_files(context, &files, &err) < 0 ||
-        engine_open(&engine_options, &task, &engine, &err) < 0 ||
-        command_list(context, engine, files.project, &list, &err) < 0)
+    cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
+    if (command_look(context, &view, &err) < 0)
         return command_fail(context, &err);
     if (!quiet)
         printf("%-28s  %-8s  %-8s  %-8s  %-24s  %s\n", "NAME", "ROLE", "HOST", "RUN", "IMAGE",
                "STATUS");
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; i < view.list.count; i++)
         if (quiet)
-            printf("%s\n", list.entries[i].id);
+            printf("%s\n", view.list.entries[i].id);
         else
-            print_entry(&list.entries[i]);
+            print_entry(&view.list.entries[i]);
     return 0;
 }

@@ -58,13 +58,30 @@ struct task command_task(void) {
     return (struct task){.cancel = &interrupt_cancel, .deadline = INSTANT_NEVER};
 }
 
-int command_list(const struct command_context *context, struct engine *engine,
-                 const struct project *project, struct engine_container_list *ret,
-                 struct error *err) {
+/* The containers of the project on the engine that are ours. */
+static int list_ours(const struct command_context *context, struct engine *engine,
+                     const struct project *project, struct engine_container_list *ret,
+                     struct error *err) {
     struct task task = command_task();
     const struct engine_pair labels[] = {
         {LABEL_PROJECT, project->name}, {LABEL_OWNER, context->owner}, {NULL, NULL}};
     return engine_container_list(engine, labels, &task, ret, err);
+}
+
+int command_look(const struct command_context *context, struct command_view *ret,
+                 struct error *err) {
+    struct task task = command_task();
+    struct engine_options options = command_engine_options(context);
+    if (command_read_files(context, &ret->files, err) < 0 ||
+        engine_open(&options, &task, &ret->engine, err) < 0)
+        return -1;
+    return list_ours(context, ret->engine, ret->files.project, &ret->list, err);
+}
+
+void command_view_deinit(struct command_view *view) {
+    engine_container_list_deinit(&view->list);
+    engine_close(view->engine);
+    command_files_deinit(&view->files);
 }
 
 int command_current_run(const struct engine_container_list *list, const struct project *project,
