@@ -75,7 +75,9 @@ int act_stop_container(struct act *act, struct error *err) {
     bool running = state.running;
     if (running) {
         c->stopped_by_us = true;
-        r = engine_container_stop(act->engine, c->id, -1, &task, err);
+        /* Told to the engine, so that the call has a deadline: one that stalls must not hold us. */
+        int64_t grace_s = describe_stop_grace_s(planned(act)->service);
+        r = engine_container_stop(act->engine, c->id, grace_s, &task, err);
         if (r < 0)
             return -1;
         c->stopped_by_us = r == 0;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STOP_GRACE_S_DEFAULT = 10 };
+
 static void *own(struct description *d, void *p) {
     mem_grow(d->owned, d->owned_count, d->owned_capacity);
     d->owned[d->owned_count++] = p;
@@ -223,24 +225,27 @@ static void limits(struct description *d, const struct project_service *service)
     spec->log_options = pairs(d, service->log_options);
 }
 
+int64_t describe_stop_grace_s(const struct project_service *service) {
+    const int64_t second_ns = (int64_t)NS_PER_SEC;
+    return service->stop_grace_ns < 0 ? STOP_GRACE_S_DEFAULT
+                                      : (service->stop_grace_ns + second_ns - 1) / second_ns;
+}
+
 void describe_container(const struct plan *plan, const struct plan_container *c, const char *owner,
                         struct description *ret) {
     const struct project_service *service = c->service;
-    *ret = (struct description){
-        .spec = {.name = c->name,
-                 .image = service->image,
-                 .cmd = texts(service->command),
-                 .entrypoint = texts(service->entrypoint),
-                 .user = service->user,
-                 .working_dir = service->working_dir,
-                 .hostname = service->hostname,
-                 .domainname = service->domainname,
-                 .stop_signal = service->stop_signal,
-                 .stop_grace_s = service->stop_grace_ns < 0
-                                     ? 0
-                                     : (service->stop_grace_ns + 999999999) / 1000000000,
-                 .restart_policy = service->restart,
-                 .restart_retries_max = service->restart_retries_max}};
+    *ret = (struct description){.spec = {.name = c->name,
+                                         .image = service->image,
+                                         .cmd = texts(service->command),
+                                         .entrypoint = texts(service->entrypoint),
+                                         .user = service->user,
+                                         .working_dir = service->working_dir,
+                                         .hostname = service->hostname,
+                                         .domainname = service->domainname,
+                                         .stop_signal = service->stop_signal,
+                                         .stop_grace_s = describe_stop_grace_s(service),
+                                         .restart_policy = service->restart,
+                                         .restart_retries_max = service->restart_retries_max}};
     environment(ret, plan, c);
     labels(ret, plan, c, owner);
     ulimits(ret, service);

@@ -29,6 +29,10 @@ void describe_container(const struct plan *plan, const struct plan_container *co
                         const char *owner, struct description *ret);
 void description_deinit(struct description *d);
 
+/* How long a container has between its stop signal and SIGKILL: Compose's 10 s where nothing is
+ * said. */
+int64_t describe_stop_grace_s(const struct project_service *service);
+
 /* Labels of a network of ours; `pairs` has room for LABELS_NETWORK_MAX. */
 enum { LABELS_NETWORK_MAX = 6 };
 void describe_network_labels(const struct plan *plan, const struct project_network *network,

@@ -68,20 +68,24 @@ void event_free(struct event *event) {
     free(event);
 }
 
-void event_post_text(struct event_queue *q, enum event_kind kind, size_t step, const char *format,
-                     ...) {
-    cleanup(buffer_deinit) struct buffer raw;
+void event_post_vtext(struct event_queue *q, enum event_kind kind, size_t step, const char *format,
+                      va_list args) {
+    cleanup_free char *raw = mem_alloc(EVENT_TEXT_MAX);
+    vsnprintf(raw, EVENT_TEXT_MAX, format, args);
     cleanup(buffer_deinit) struct buffer shown;
-    buffer_init(&raw, EVENT_TEXT_MAX);
-    buffer_init(&shown, 4 * EVENT_TEXT_MAX);
-    va_list args;
-    va_start(args, format);
-    buffer_vformat(&raw, format, args);
-    va_end(args);
-    text_harmless(&shown, buffer_string(&raw), raw.size);
+    buffer_init(&shown, 4 * EVENT_TEXT_MAX); /* as \xNN each byte is four */
+    text_harmless(&shown, raw, strlen(raw));
 
     struct event *event = event_new(kind);
     event->step = step;
     event->text = buffer_take(&shown);
     event_post(q, event);
+}
+
+void event_post_text(struct event_queue *q, enum event_kind kind, size_t step, const char *format,
+                     ...) {
+    va_list args;
+    va_start(args, format);
+    event_post_vtext(q, kind, step, format, args);
+    va_end(args);
 }

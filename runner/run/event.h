@@ -18,7 +18,6 @@ enum event_kind {
     EVENT_STEP_TEXT, /* something to show about a running step */
     EVENT_STEP_END,
     EVENT_LINE,    /* `step` is a container's index: a line of its output */
-    EVENT_NOTE,    /* something to show that belongs to no step */
     EVENT_WARNING, /* the same, and it goes into run.json */
 };
 
@@ -48,6 +47,8 @@ struct event *event_take(struct event_queue *q);
 struct event *event_new(enum event_kind kind);
 void event_free(struct event *event);
 
-/* Shorthand: formats a text, makes it harmless, posts it. */
+/* Shorthand: formats a text, cut at 16 KiB, makes it harmless, posts it. */
+void event_post_vtext(struct event_queue *q, enum event_kind kind, size_t step, const char *format,
+                      va_list args) __attribute__((format(printf, 4, 0)));
 void event_post_text(struct event_queue *q, enum event_kind kind, size_t step, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));

@@ -270,8 +270,12 @@ void progress_error(struct progress *p, const struct error *err) {
         write_json(p, object);
         return;
     }
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, 4 * sizeof err->text);
+    text_harmless(&text, err->text, strlen(err->text));
     progress_clear(p);
-    fprintf(p->out, "%serror:%s %s\n", paint(p, "\x1b[31m"), paint(p, "\x1b[0m"), err->text);
+    fprintf(p->out, "%serror:%s %s\n", paint(p, "\x1b[31m"), paint(p, "\x1b[0m"),
+            buffer_string(&text));
     if (err->hint[0])
         fprintf(p->out, "%shint:%s %s\n", paint(p, "\x1b[36m"), paint(p, "\x1b[0m"), err->hint);
     fflush(p->out);

@@ -53,7 +53,7 @@ static int make_folder(const char *root, const char *stamp, const char *name, co
         cleanup_free char *base = n == 1 ? text_format("%s-%s-%s", stamp, name, run)
                                          : text_format("%s-%s.%u-%s", stamp, name, n, run);
         cleanup_free char *folder = path_join(root, base);
-        if (mkdir(folder, 0755) == 0) {
+        if (mkdir(folder, 0700) == 0) {
             *ret_base = take_ptr(base);
             return 0;
         }

@@ -2,7 +2,8 @@
 
 /*
  * The folder in which a run leaves everything: results/<time>-<name>-<short id>/, and the symbolic
- * link results/latest that points to the newest.
+ * link results/latest that points to the newest. Only its owner may look into a run's folder: what
+ * containers were given and what they wrote may hold secrets that nobody declared as such.
  */
 
 #include "lib/clock.h"

@@ -40,22 +40,15 @@ static act_function *const actions[] = {
 void act_say(const struct act *act, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    cleanup(buffer_deinit) struct buffer text;
-    buffer_init(&text, 64 << 10);
-    buffer_vformat(&text, format, args);
+    event_post_vtext(&act->trial->queue, EVENT_STEP_TEXT, act->step_index, format, args);
     va_end(args);
-    event_post_text(&act->trial->queue, EVENT_STEP_TEXT, act->step_index, "%s",
-                    buffer_string(&text));
 }
 
 void act_warn(const struct act *act, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    cleanup(buffer_deinit) struct buffer text;
-    buffer_init(&text, 64 << 10);
-    buffer_vformat(&text, format, args);
+    event_post_vtext(&act->trial->queue, EVENT_WARNING, act->step_index, format, args);
     va_end(args);
-    event_post_text(&act->trial->queue, EVENT_WARNING, act->step_index, "%s", buffer_string(&text));
 }
 
 struct task act_forward_task(const struct act *act) {
@@ -184,7 +177,6 @@ static void handle(struct trial *t, struct event *event) {
     case EVENT_STEP_TEXT: progress_text(t->settings.progress, event->step, event->text); break;
     case EVENT_STEP_END: step_ended(t, event); break;
     case EVENT_LINE: show_line(t, event); break;
-    case EVENT_NOTE: progress_note(t->settings.progress, "%s", event->text); break;
     case EVENT_WARNING:
         progress_warn(t->settings.progress, "%s", event->text);
         remember(&t->warnings, &t->warning_count, &t->warning_capacity, event->text);

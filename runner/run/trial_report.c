@@ -412,13 +412,27 @@ static int write_all(struct trial *t, const struct findings *f, const struct rep
     return results_write_json(t->results.folder, "summary.json", summary, err);
 }
 
+/* How this project's commands are begun. */
+static void command_text(const struct plan *plan, const char *command, struct buffer *out) {
+    buffer_text(out, "  seatrial");
+    for (size_t i = 0; plan->project->files && plan->project->files[i]; i++)
+        buffer_format(out, " -f %s", plan->project->files[i]);
+    if (plan->deployment->file)
+        buffer_format(out, " -d %s", plan->deployment->file);
+    buffer_format(out, " -p %s %s\n", plan->project->name, command);
+}
+
 static void hints_text(const struct trial *t, struct buffer *out) {
     const struct plan_options *o = &t->plan->options;
-    if (o->no_load && !t->schedule.aborted)
-        buffer_format(out, "The replicas are running. Start the loader by hand:\n"
-                           "  seatrial load -- -b 100\nand end the trial with\n  seatrial down\n");
-    else if (o->keep)
-        buffer_text(out, "The containers were kept; `seatrial down` removes them.\n");
+    if (o->no_load && !t->schedule.aborted) {
+        buffer_text(out,
+                    "\nThe replicas are running. Start the loader by hand, and end the trial:\n");
+        command_text(t->plan, "load -- -b 100", out);
+        command_text(t->plan, "down", out);
+    } else if (o->keep) {
+        buffer_text(out, "\nThe stopped containers were kept. This removes them:\n");
+        command_text(t->plan, "down", out);
+    }
 }
 
 /* 1 when the verdict is good, 0 when it is not, -1 when it could not be written. */
@@ -445,8 +459,8 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, TEXT_MAX);
     report_text(&input, &text);
-    hints_text(t, &text);
     buffer_format(&text, "results     %s\n", t->results.folder);
+    hints_text(t, &text);
     progress_clear(t->settings.progress);
     fwrite(text.data, 1, text.size, out);
     fflush(out);

@@ -54,7 +54,7 @@ teardown() {
 
 @test "replicas stay without a load, the loader is started by hand, down collects and ends it" {
   run -0 seatrial run --no-load
-  [[ $output == *"seatrial load -- -b 100"* ]]
+  [[ $output == *"  seatrial -f $folder/compose.yaml -d $folder/deployment.yaml -p $project load -- -b 100"* ]]
   run -0 --separate-stderr seatrial ps
   [ "${#lines[@]}" = 5 ]
   [[ $output == *"$project-replica-4"*"Up"* ]]
