@@ -5,6 +5,7 @@
 #include "runner/engine/call.h"
 #include "runner/engine/network.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,12 +95,11 @@ int engine_container_start(struct engine *engine, const char *container, const s
 int engine_container_stop(struct engine *engine, const char *container, int64_t grace_s,
                           const struct task *task, struct error *err) {
     cleanup(buffer_deinit) struct buffer path;
-    struct engine_call call = {.method = "POST",
-                               .path = &path,
-                               .by_task_alone = grace_s < 0,
-                               .extra_ns = grace_s < 0 ? 0 : (uint64_t)grace_s * NS_PER_SEC};
+    struct engine_call call = {
+        .method = "POST", .path = &path, .extra_ns = (uint64_t)grace_s * NS_PER_SEC};
+    assert(grace_s >= 0);
     int r = container_path(engine, container, "/stop", &path, err);
-    if (r == 0 && grace_s >= 0) {
+    if (r == 0) {
         char text[24];
         snprintf(text, sizeof text, "%lld", (long long)grace_s);
         http_path_query(&path, "t", text);

@@ -137,8 +137,8 @@ int engine_container_start(struct engine *engine, const char *container, const s
                            struct error *err);
 
 /*
- * Stop signal, grace, then SIGKILL. `grace_s` -1: the container's own, and then the call ends by
- * the task alone. Returns 1 when it was not running.
+ * Stop signal, grace (0 or more seconds), then SIGKILL. Within the grace and the call timeout.
+ * Returns 1 when it was not running.
  */
 int engine_container_stop(struct engine *engine, const char *container, int64_t grace_s,
                           const struct task *task, struct error *err);
