@@ -1,0 +1,47 @@
+#pragma once
+
+/*
+ * Is this the key that this host is known by? Reads known_hosts files as sshd(8), SSH_KNOWN_HOSTS
+ * FILE FORMAT, has them: names, patterns, negation, [host]:port, hashed names, @revoked;
+ * @cert-authority lines are passed over. A file that does not exist is empty; a line that cannot be
+ * read is passed over, as ssh does.
+ */
+
+#include "lib/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum known_hosts_answer {
+    KNOWN_HOSTS_MATCH,
+    KNOWN_HOSTS_UNKNOWN, /* no line names this host */
+    KNOWN_HOSTS_CHANGED, /* it is known by other keys, of this type or others only */
+    KNOWN_HOSTS_REVOKED,
+};
+
+struct known_hosts_query {
+    const char *host; /* HostKeyAlias, or the host's name; `[host]:port` is derived */
+    uint16_t port;
+    const void *key; /* the public key's blob, as on the wire */
+    size_t key_size;
+};
+
+struct known_hosts_result {
+    enum known_hosts_answer answer;
+    char where[512]; /* "FILE:LINE" of what matched or contradicts; "" */
+};
+
+/* `files` NULL-terminated. */
+int known_hosts_check(char *const *files, const struct known_hosts_query *query,
+                      struct known_hosts_result *ret, struct error *err);
+
+/* The algorithms of the keys by which the host is known, comma-separated, for the key exchange to
+ * ask for; "" when it is unknown. malloc()ed. Like ssh, ask for these first. */
+char *known_hosts_algorithms(char *const *files, const char *host, uint16_t port);
+
+/* Appends a line, its folder (0700) and the file (0600) made if missing; one write, under a lock.
+ */
+int known_hosts_add(const char *file, const struct known_hosts_query *query, struct error *err);
+
+/* "SHA256:..." as ssh-keygen -l prints it. malloc()ed. */
+char *known_hosts_fingerprint(const void *key, size_t key_size);
