@@ -38,20 +38,21 @@ static int count_left(const struct command_context *context, const char *run, si
     return 0;
 }
 
+const struct argp collect_argp = {
+    NULL,
+    parse_option,
+    "[RUN]",
+    "Fetches logs, records, core dumps and files of the containers of RUN (an id, a folder's name, "
+    "or `latest`) that are still on the hosts. Stops and removes nothing.",
+    NULL,
+    NULL,
+    NULL};
+
 int command_collect(struct command_context *context, int argc, char **argv) {
-    static const struct argp argp = {
-        NULL,
-        parse_option,
-        "[RUN]",
-        "Fetches logs, records, core dumps and files of the containers of RUN (an id, a folder's "
-        "name, or `latest`) that are still on the hosts. Stops and removes nothing.",
-        NULL,
-        NULL,
-        NULL};
     struct error err = ERROR_NULL;
     const char *run = NULL;
     size_t left = 0;
-    command_parse(&argp, "collect", argc, argv, &run);
+    command_parse(&collect_argp, "collect", argc, argv, &run);
 
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(results_deinit) struct results results = RESULTS_NULL;

@@ -37,21 +37,30 @@ struct command_context {
 struct command {
     const char *name;
     const char *summary;
+    const struct argp *argp; /* its options and its help */
     int (*run)(struct command_context *context, int argc,
                char **argv); /* NULL: not supported yet */
 };
 
+/* The table: each command's file defines `NAME_argp` and `command_NAME`. */
+#define COMMANDS(X)                                                                                \
+    X(run, "the whole trial, until all is collected and reported")                                 \
+    X(plan, "every step that `run` would take; touches nothing")                                   \
+    X(ps, "the trial's containers")                                                                \
+    X(logs, "what the containers wrote")                                                           \
+    X(load, "start the loader by hand against running replicas")                                   \
+    X(collect, "fetch what is still on the hosts of a run")                                        \
+    X(down, "stop, collect and remove the trial's containers")                                     \
+    X(config, "the merged Compose project")
+
+#define X(name, summary)                                                                           \
+    extern const struct argp name##_argp;                                                          \
+    int command_##name(struct command_context *context, int argc, char **argv);
+COMMANDS(X)
+#undef X
+
 extern const struct command commands[];
 extern const size_t command_count;
-
-int command_run(struct command_context *context, int argc, char **argv);
-int command_plan(struct command_context *context, int argc, char **argv);
-int command_ps(struct command_context *context, int argc, char **argv);
-int command_logs(struct command_context *context, int argc, char **argv);
-int command_load(struct command_context *context, int argc, char **argv);
-int command_collect(struct command_context *context, int argc, char **argv);
-int command_down(struct command_context *context, int argc, char **argv);
-int command_config(struct command_context *context, int argc, char **argv);
 
 /* ---- what commands share (shared.c) ---- */
 

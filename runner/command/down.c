@@ -60,18 +60,19 @@ static int end_run(const struct command_context *context, const struct command_f
     return command_carry_out(context, files, &options, &settings);
 }
 
+const struct argp down_argp = {
+    NULL,
+    NULL,
+    NULL,
+    "Stops the containers of the project's trial in order, fetches what they have to say into the "
+    "run's folder, and removes them and the trial's networks.",
+    NULL,
+    NULL,
+    NULL};
+
 int command_down(struct command_context *context, int argc, char **argv) {
-    static const struct argp argp = {
-        NULL,
-        NULL,
-        NULL,
-        "Stops the containers of the project's trial in order, fetches what they have to say into "
-        "the run's folder, and removes them and the trial's networks.",
-        NULL,
-        NULL,
-        NULL};
     struct error err = ERROR_NULL;
-    command_parse(&argp, "down", argc, argv, NULL);
+    command_parse(&down_argp, "down", argc, argv, NULL);
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(leftovers_deinit) struct leftovers left = {.engine = NULL};
     if (command_read_files(context, &files, &err) < 0 ||

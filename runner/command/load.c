@@ -35,20 +35,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     return 0;
 }
 
+const struct argp load_argp = {
+    NULL,
+    parse_option,
+    "[-- LOADER ARGS]",
+    "Starts the loader's container against the running replicas, shows what it writes, and keeps "
+    "its results in the run's folder. LOADER ARGS replace general.loader_cli.",
+    NULL,
+    NULL,
+    NULL};
+
 int command_load(struct command_context *context, int argc, char **argv) {
-    static const struct argp argp = {
-        NULL,
-        parse_option,
-        "[-- LOADER ARGS]",
-        "Starts the loader's container against the running replicas, shows what it writes, and "
-        "keeps its results in the run's folder. LOADER ARGS replace general.loader_cli.",
-        NULL,
-        NULL,
-        NULL};
     struct error err = ERROR_NULL;
     cleanup(buffer_deinit) struct buffer line;
     buffer_init(&line, LOADER_ARGS_MAX);
-    command_parse(&argp, "load", argc, argv, &line);
+    command_parse(&load_argp, "load", argc, argv, &line);
 
     char run[RUN_ID_SIZE];
     cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;

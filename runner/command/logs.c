@@ -117,17 +117,14 @@ static int read_all(const struct command_context *context, struct reader *reader
     return status;
 }
 
+const struct argp logs_argp = {
+    options, parse_option, "[SERVICE...]", "Prints what the containers of the trial wrote.", NULL,
+    NULL,    NULL};
+
 int command_logs(struct command_context *context, int argc, char **argv) {
-    static const struct argp argp = {options,
-                                     parse_option,
-                                     "[SERVICE...]",
-                                     "Prints what the containers of the trial wrote.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
     struct error err = ERROR_NULL;
     struct logs_arguments a = {.tail = UINT64_MAX};
-    command_parse(&argp, "logs", argc, argv, &a);
+    command_parse(&logs_argp, "logs", argc, argv, &a);
 
     cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
     if (command_look(context, &view, &err) < 0)

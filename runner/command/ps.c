@@ -38,14 +38,15 @@ static void print_entry(const struct engine_container_entry *entry) {
     putchar('\n');
 }
 
+static const struct argp_option options[] = {{"quiet", 'q', NULL, 0, "only the ids", 0}, {0}};
+
+const struct argp ps_argp = {
+    options, parse_option, NULL, "Lists the containers of the project's trial.", NULL, NULL, NULL};
+
 int command_ps(struct command_context *context, int argc, char **argv) {
-    static const struct argp_option options[] = {{"quiet", 'q', NULL, 0, "only the ids", 0}, {0}};
-    static const struct argp argp = {
-        options, parse_option, NULL, "Lists the containers of the project's trial.",
-        NULL,    NULL,         NULL};
     struct error err = ERROR_NULL;
     bool quiet = false;
-    command_parse(&argp, "ps", argc, argv, &quiet);
+    command_parse(&ps_argp, "ps", argc, argv, &quiet);
 
     cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
     if (command_look(context, &view, &err) < 0)

@@ -127,14 +127,35 @@ static const char *long_spelling(const char *word) {
     return word;
 }
 
-static void parse(const char *name, const char *doc, int argc, char **argv,
+const struct argp run_argp = {
+    options,
+    parse_option,
+    NULL,
+    "Runs the whole trial: builds the images, starts the replicas, waits until they are healthy, "
+    "runs the load, collects logs, core dumps and results, and removes what it started. The first "
+    "Ctrl-C ends the load, collects and cleans up; the second stops waiting and says what was "
+    "left.",
+    NULL,
+    NULL,
+    NULL};
+
+const struct argp plan_argp = {
+    options,
+    parse_option,
+    NULL,
+    "Prints every step that `run` with the same options would take, in order, and what each waits "
+    "for. Touches nothing.",
+    NULL,
+    NULL,
+    NULL};
+
+static void parse(const char *name, const struct argp *argp, int argc, char **argv,
                   struct run_arguments *ret) {
-    const struct argp argp = {options, parse_option, NULL, doc, NULL, NULL, NULL};
     char **words = mem_new_array(char *, (size_t)argc + 1);
     for (int i = 0; i < argc; i++)
         words[i] = text_dup(i ? long_spelling(argv[i]) : argv[i]);
     char *first = words[0];
-    command_parse(&argp, name, argc, words, ret);
+    command_parse(argp, name, argc, words, ret);
     free(first); /* command_parse put the command's full name in its place */
     for (int i = 1; i < argc; i++)
         free(words[i]);
@@ -144,12 +165,7 @@ static void parse(const char *name, const char *doc, int argc, char **argv,
 int command_run(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.clean_remote = false};
-    parse("run",
-          "Runs the whole trial: builds the images, starts the replicas, waits until they are "
-          "healthy, runs the load, collects logs, core dumps and results, and removes what it "
-          "started. The first Ctrl-C ends the load, collects and cleans up; the second stops "
-          "waiting and says what was left.",
-          argc, argv, &a);
+    parse("run", &run_argp, argc, argv, &a);
     char run[RUN_ID_SIZE];
     run_id_make(run);
     a.plan.run = run;
@@ -183,10 +199,7 @@ static int write_contexts(const struct plan *plan, struct buffer *out, struct er
 int command_plan(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.plan = {.run = "00000000"}};
-    parse("plan",
-          "Prints every step that `run` with the same options would take, in order, and "
-          "what each waits for. Touches nothing.",
-          argc, argv, &a);
+    parse("plan", &plan_argp, argc, argv, &a);
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
     if (command_read_files(context, &files, &err) < 0 ||

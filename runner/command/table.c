@@ -1,25 +1,20 @@
 #include "runner/command/command.h"
 
 const struct command commands[] = {
-    {"run", "the whole trial, until all is collected and reported", command_run},
-    {"plan", "every step that `run` would take; touches nothing", command_plan},
-    {"ps", "the trial's containers", command_ps},
-    {"logs", "what the containers wrote", command_logs},
-    {"load", "start the loader by hand against running replicas", command_load},
-    {"collect", "fetch what is still on the hosts of a run", command_collect},
-    {"down", "stop, collect and remove the trial's containers", command_down},
-    {"config", "the merged Compose project", command_config},
-    {"up", "start the containers without a load (use `run --no-load`)", NULL},
-    {"exec", "run a command in a container", NULL},
-    {"stop", "stop containers", NULL},
-    {"start", "start stopped containers", NULL},
-    {"cp", "copy files from and to containers", NULL},
-    {"images", "build, push, pull, lock or verify images", NULL},
-    {"machines", "the testbed's machines", NULL},
-    {"report", "the results of a run again", NULL},
-    {"compare", "two runs side by side", NULL},
-    {"ssh", "a shell on a host", NULL},
-    {"tunnel", "keep tunnels to the hosts' engines open", NULL},
-    {"doctor", "check engine, credentials and hosts", NULL},
+    {"up", "start the containers without a load (use `run --no-load`)", NULL, NULL},
+    {"exec", "run a command in a container", NULL, NULL},
+    {"stop", "stop containers", NULL, NULL},
+    {"start", "start stopped containers", NULL, NULL},
+    {"cp", "copy files from and to containers", NULL, NULL},
+    {"images", "build, push, pull, lock or verify images", NULL, NULL},
+    {"machines", "the testbed's machines", NULL, NULL},
+    {"report", "the results of a run again", NULL, NULL},
+    {"compare", "two runs side by side", NULL, NULL},
+    {"ssh", "a shell on a host", NULL, NULL},
+    {"tunnel", "keep tunnels to the hosts' engines open", NULL, NULL},
+    {"doctor", "check engine, credentials and hosts", NULL, NULL},
+#define X(name, summary) {#name, summary, &name##_argp, command_##name},
+    COMMANDS(X)
+#undef X
 };
 const size_t command_count = sizeof commands / sizeof *commands;
