@@ -125,6 +125,13 @@ const struct project_network *project_network(const struct project *project, con
     return NULL;
 }
 
+const struct project_volume *project_volume(const struct project *project, const char *key) {
+    for (size_t i = 0; i < project->volume_count; i++)
+        if (text_equal(project->volumes[i].key, key))
+            return &project->volumes[i];
+    return NULL;
+}
+
 /* ---- names and paths ---- */
 
 char *project_name_normalised(const char *name) {

@@ -41,7 +41,7 @@ struct project_place {
 
 enum project_role {
     PROJECT_ROLE_SIDECAR, /* also what a service without x-seatrial is */
-    PROJECT_ROLE_PREPARE, /* refused for now */
+    PROJECT_ROLE_PREPARE, /* runs once, first */
     PROJECT_ROLE_REPLICA,
     PROJECT_ROLE_LOADER,
 };
@@ -89,13 +89,18 @@ struct project_port { /* ranges are spread out: one of these per port */
 };
 
 struct project_mount {
-    enum project_mount_type { PROJECT_MOUNT_BIND, PROJECT_MOUNT_TMPFS } type;
-    char *source; /* bind: absolute path */
+    enum project_mount_type {
+        PROJECT_MOUNT_BIND,
+        PROJECT_MOUNT_TMPFS,
+        PROJECT_MOUNT_VOLUME,
+    } type;
+    char *source; /* bind: absolute path; volume: key of project.volumes */
     char *target;
     bool read_only;
     bool create_source;       /* the short form makes a missing folder */
     int64_t tmpfs_size_bytes; /* 0: no limit */
     int64_t tmpfs_mode;       /* 0: the engine's */
+    bool no_copy;             /* volume: not filled with what the image has there */
 };
 
 struct project_ulimit {
@@ -133,6 +138,7 @@ struct project_seatrial { /* x-seatrial */
     char *cores;      /* where core dumps appear in the container; NULL: none are collected */
     char **data;      /* what --copy-data fetches */
     char **collect;
+    char *output; /* prepare: the folder that every other container is given; NULL: none */
     struct project_named_port *ports;
     size_t port_count;
 };
@@ -227,6 +233,16 @@ struct project_network {
     struct project_place place;
 };
 
+struct project_volume {
+    char *key;    /* as services name it */
+    char *name;   /* the engine's: "<project>_<key>" unless `name` says else; external: <key> */
+    char *driver; /* NULL: the engine's default */
+    struct env_pair *options;
+    struct env_pair *labels;
+    bool external; /* not ours: neither made nor removed */
+    struct project_place place;
+};
+
 struct project {
     char *name;
     char *folder; /* of the first file, as given: the base of relative paths */
@@ -237,6 +253,8 @@ struct project {
     size_t *start_order;
     struct project_network *networks; /* only those that a service uses */
     size_t network_count;
+    struct project_volume *volumes; /* only those that a service mounts */
+    size_t volume_count;
     char **warnings; /* for people: "FILE:LINE:COLUMN: message"; never NULL */
 };
 
@@ -276,6 +294,7 @@ int project_set_replicas(struct project *project, const char *service, int64_t r
 /* NULL: no such service. */
 const struct project_service *project_service(const struct project *project, const char *name);
 const struct project_network *project_network(const struct project *project, const char *key);
+const struct project_volume *project_volume(const struct project *project, const char *key);
 
 /* Lower-case letters, digits, dashes and underscores, from a folder's name; "" if nothing is left.
  * malloc()ed. */

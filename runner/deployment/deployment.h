@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * deployment.yaml: where and how a trial runs. Sections that belong to remote machines and
- * registries are read, checked and kept although nothing uses them yet; providers other than
- * `local`, `fleets` and `sweep` are refused by name.
+ * deployment.yaml: where and how a trial runs. Sections that belong to clouds and registries are
+ * read, checked and kept although nothing uses them yet; provider `ec2`, `fleets` and `sweep` are
+ * refused by name.
  *
  * A value that is null says nothing. A variable that is not set and has no default is an error.
  *
@@ -24,10 +24,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum {
+    DEPLOYMENT_HOSTS_MAX = 256, /* each has a connection and threads of its own */
+};
+
 enum deployment_provider {
     DEPLOYMENT_LOCAL,
-    DEPLOYMENT_HOSTS, /* refused for now, as EC2 is */
-    DEPLOYMENT_EC2,
+    DEPLOYMENT_HOSTS,
+    DEPLOYMENT_EC2, /* refused for now */
+};
+
+enum deployment_host_keys {
+    DEPLOYMENT_HOST_KEYS_STRICT,     /* unless ~/.ssh/config says otherwise */
+    DEPLOYMENT_HOST_KEYS_ACCEPT_NEW, /* a key of a host that nobody knows yet is remembered */
+};
+
+/* One of testbed.hosts: a machine that is there already, reached over SSH. */
+struct deployment_host {
+    char *name;     /* of folders, messages, containers; by default the host of `ssh` */
+    char *ssh;      /* "[user@]host[:port]", or a name of ~/.ssh/config */
+    char *ssh_host; /* only the host of it: what stands for `address` where nothing is known */
+    char *address;  /* at which containers of other hosts reach it; NULL: what `ssh` leads to */
+    char *fleet;    /* NULL: none */
+    char *host_key; /* "ssh-ed25519 AAAA..." or "SHA256:..."; NULL: known_hosts decides */
+    char *engine;   /* the engine's socket there; NULL: /var/run/docker.sock */
+    struct project_place place;
 };
 
 struct deployment {
@@ -70,6 +91,9 @@ struct deployment {
 
     struct {
         enum deployment_provider provider;
+        struct deployment_host *hosts; /* in the order of the file; used by provider `hosts` only */
+        size_t host_count;
+        enum deployment_host_keys host_keys;
         int64_t time_to_live_sec; /* 0: not given */
     } testbed;
 

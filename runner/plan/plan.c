@@ -101,6 +101,7 @@ static int add_containers(struct plan *plan, const struct project_service *servi
             .number = (size_t)n,
             .index = (*role_index)++,
             .image = image,
+            .network_of = PLAN_NONE,
         };
         if (set_ports(c, err) < 0)
             return -1;
@@ -174,7 +175,9 @@ int plan_make(const struct project *project, const struct deployment *deployment
     };
     plan->options.run = plan->run;
     plan->options.loader_args = plan->loader_args;
-    plan->hosts[0] = (struct plan_host){text_dup("local"), text_dup("127.0.0.1")};
+    plan->hosts[0] = (struct plan_host){
+        .name = text_dup("local"), .address = text_dup("127.0.0.1"), .used = true};
+    plan->builder = 0;
 
     size_t role_indices[PROJECT_ROLE_LOADER + 1] = {0};
     for (size_t i = 0; i < project->service_count; i++) {
@@ -195,6 +198,7 @@ const char *plan_subject(const struct plan *plan, const struct step *step) {
     case SUBJECT_HOST: return plan->hosts[step->subject].name;
     case SUBJECT_IMAGE: return plan->images[step->subject].reference;
     case SUBJECT_NETWORK: return plan->project->networks[step->subject].name;
+    case SUBJECT_VOLUME: return plan->project->volumes[step->subject].name;
     case SUBJECT_CONTAINER: break;
     }
     return plan->containers[step->subject].name;

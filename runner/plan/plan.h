@@ -6,10 +6,15 @@
  * asked, equal input makes an equal plan. `seatrial plan` prints it, `seatrial run` journals and
  * does it.
  *
- * A trial: check the hosts; build or find the images and make the networks; create the containers;
+ * A trial: check the hosts; build or find the images, bring them to the hosts, make networks and
+ * volumes; run the prepare services to their end and fetch their output; create the containers;
  * start replicas and sidecars in the order of their dependencies and wait until they are healthy;
  * start the custom command; run the loaders to their end; stop loaders, then replicas, then
  * sidecars; collect; remove. What comes after the load is cleanup: it is done whatever happened.
+ *
+ * Where: with provider `local` all is on this machine's engine. With provider `hosts` a container
+ * goes to one of the hosts of its service's fleet (plan/place.h), and images are built by this
+ * machine's engine, the *builder*, which is a host of its own that runs nothing.
  *
  * Shape:  containers of one service are consecutive; steps refer by index, and only backwards.
  * Owns:   its own texts and lists; borrows project and deployment, which must outlive it.
@@ -44,11 +49,22 @@ struct plan_options {
     bool in_memory, no_merkle;
     bool copy_data;
     const char *loader_args; /* instead of general.loader_cli; NULL: that */
+    /*
+     * To where `ssh` of the deployment's hosts leads (HostName of ssh_config), in their order: the
+     * addresses of those that say none themselves. NULL, or a NULL in it: the host in `ssh`.
+     */
+    const char *const *addresses;
 };
 
+#define PLAN_NONE SIZE_MAX
+
+/* Those of the deployment come first and in its order, whether used or not; the builder is last. */
 struct plan_host {
     char *name;
-    char *address; /* at which containers of other hosts reach it */
+    char *address;                            /* at which containers of other hosts reach it */
+    const struct deployment_host *deployment; /* how to reach it; NULL: this machine's engine */
+    size_t container_count;
+    bool used; /* some step is carried out on it */
 };
 
 struct plan_image {
@@ -56,6 +72,7 @@ struct plan_image {
     const struct project_service *service; /* the first that uses it; its build, if it is built */
     bool build;
     char *context; /* folder; NULL unless built */
+    bool carried;  /* from the builder to the hosts, by TRANSFER_IMAGE */
 };
 
 struct plan_port {
@@ -69,9 +86,13 @@ struct plan_container {
     size_t number; /* 1.. within the service, as Compose counts */
     size_t index;  /* 0.. within the role: SEATRIAL_INDEX */
     size_t host;
+    size_t slot; /* 0.. among the service's containers on this host: what ports are counted by */
     size_t image;
     struct plan_port *ports;
     size_t port_count;
+    size_t network_of; /* of `network_mode: service:...`: whose network it shares; or PLAN_NONE */
+    size_t *outputs;   /* prepare containers whose output is put into it before it starts */
+    size_t output_count;
 };
 
 struct plan {
@@ -83,6 +104,7 @@ struct plan {
     struct plan_options options;
     struct plan_host *hosts;
     size_t host_count;
+    size_t builder; /* where images are built, and carried from; PLAN_NONE: no image is */
     struct plan_image *images;
     size_t image_count;
     struct plan_container *containers;
@@ -96,7 +118,7 @@ int plan_make(const struct project *project, const struct deployment *deployment
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP_FREE(plan);
 
-/* What a step is about: a host's, image's, network's or container's name. Borrowed. */
+/* What a step is about: a host's, image's, network's, volume's or container's name. Borrowed. */
 const char *plan_subject(const struct plan *plan, const struct step *step);
 
 /* How many containers have this role. */

@@ -11,8 +11,9 @@
 
 /* Stages in the order in which a trial passes through them. */
 #define TRIAL_STAGES(X)                                                                            \
-    X(PREPARE, "prepare")                                                                          \
+    X(CHECK, "check")                                                                              \
     X(BUILD, "build")                                                                              \
+    X(PREPARE, "prepare")                                                                          \
     X(CREATE, "create")                                                                            \
     X(START, "start")                                                                              \
     X(LOAD, "load")                                                                                \
@@ -27,30 +28,58 @@ enum trial_stage {
         STAGE_COUNT
 };
 
-/* kind, name, stage it belongs to by default, verb for people, what the step is about */
+/*
+ * kind, name, stage it belongs to by default, verb for people, what the step is about
+ *
+ * Images, networks and volumes are things of a host: (step.host, step.subject) names one.
+ *
+ *   BUILD_IMAGE     on plan.builder.
+ *   FIND_IMAGE      must be there, under its reference.
+ *   TRANSFER_IMAGE  from plan.builder, where a step before it has built or found it, to step.host.
+ *   ENSURE_IMAGE    has no build: there already, else from this machine's engine if that answers
+ *                   and has it, else pulled.
+ *   FIND_VOLUME     external: must be there, since an engine makes what it does not know.
+ *   WAIT_EXIT       the load's end, of a loader; any other container must end with exit code 0.
+ *   FETCH_OUTPUT    x-seatrial.output of a prepare container that has ended; CREATE_CONTAINER puts
+ *                   what was fetched of plan_container.outputs into each container that it makes.
+ *                   In PLAN_LOAD the container is one of an earlier plan, known by its name.
+ */
 #define STEP_KINDS(X)                                                                              \
-    X(CHECK_HOST, "check-host", PREPARE, "check", HOST)                                            \
+    X(CHECK_HOST, "check-host", CHECK, "check", HOST)                                              \
     X(BUILD_IMAGE, "build-image", BUILD, "build", IMAGE)                                           \
     X(FIND_IMAGE, "find-image", BUILD, "find", IMAGE)                                              \
+    X(TRANSFER_IMAGE, "transfer-image", BUILD, "transfer", IMAGE)                                  \
+    X(ENSURE_IMAGE, "ensure-image", BUILD, "find or fetch", IMAGE)                                 \
     X(CREATE_NETWORK, "create-network", CREATE, "create", NETWORK)                                 \
+    X(CREATE_VOLUME, "create-volume", CREATE, "create", VOLUME)                                    \
+    X(FIND_VOLUME, "find-volume", CREATE, "find", VOLUME)                                          \
     X(CREATE_CONTAINER, "create-container", CREATE, "create", CONTAINER)                           \
     X(START_CONTAINER, "start-container", START, "start", CONTAINER)                               \
     X(WAIT_HEALTHY, "wait-healthy", START, "wait for health of", CONTAINER)                        \
+    X(FETCH_OUTPUT, "fetch-output", PREPARE, "fetch the output of", CONTAINER)                     \
     X(START_COMMANDS, "start-commands", LOAD, "start custom command on", HOST)                     \
     X(WAIT_EXIT, "wait-exit", LOAD, "wait for end of", CONTAINER)                                  \
     X(STOP_COMMANDS, "stop-commands", STOP, "end custom command on", HOST)                         \
     X(STOP_CONTAINER, "stop-container", STOP, "stop", CONTAINER)                                   \
     X(COLLECT_CONTAINER, "collect-container", COLLECT, "collect", CONTAINER)                       \
     X(REMOVE_CONTAINER, "remove-container", REMOVE, "remove", CONTAINER)                           \
-    X(REMOVE_NETWORK, "remove-network", REMOVE, "remove", NETWORK)
+    X(REMOVE_NETWORK, "remove-network", REMOVE, "remove", NETWORK)                                 \
+    X(REMOVE_VOLUME, "remove-volume", REMOVE, "remove", VOLUME)
 
 enum step_kind {
 #define X(kind, name, stage, verb, subject) STEP_##kind,
     STEP_KINDS(X)
 #undef X
+        STEP_KIND_COUNT
 };
 
-enum step_subject { SUBJECT_HOST, SUBJECT_IMAGE, SUBJECT_NETWORK, SUBJECT_CONTAINER };
+enum step_subject {
+    SUBJECT_HOST,
+    SUBJECT_IMAGE,
+    SUBJECT_NETWORK,
+    SUBJECT_VOLUME,
+    SUBJECT_CONTAINER,
+};
 
 /* When a step is carried out. */
 enum step_when {
@@ -63,8 +92,9 @@ struct step {
     enum step_kind kind;
     enum trial_stage stage;
     enum step_when when;
-    size_t host;    /* index into plan.hosts */
-    size_t subject; /* index into hosts, images, networks or containers, as the kind says */
+    size_t host;    /* index into plan.hosts: whose engine or machine it is carried out on */
+    size_t subject; /* index into the plan's hosts, images or containers, or the project's networks
+                       or volumes, as the kind says */
     size_t *after;  /* steps that come before this one */
     size_t after_count;
     size_t after_capacity;

@@ -18,7 +18,7 @@
 enum { TICK_MS = 200 /* of the progress display */ };
 
 /* What every kind of step does. */
-static act_function *const actions[] = {
+static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_CHECK_HOST] = act_check_host,
     [STEP_BUILD_IMAGE] = act_build_image,
     [STEP_FIND_IMAGE] = act_find_image,
@@ -242,8 +242,22 @@ static int exit_status(const struct trial *t, bool good) {
     return good ? 0 : error_exit_status(ERROR_FAILED);
 }
 
+/* A plan may ask for more than this room can do yet. */
+static int check_possible(const struct plan *plan, struct error *err) {
+    for (size_t i = 0; i < plan->host_count; i++)
+        if (plan->hosts[i].deployment)
+            return error_set(err, ERROR_CONFIG, "provider 'hosts' is not supported by `run` yet");
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (!actions[plan->steps[i].kind])
+            return error_set(err, ERROR_CONFIG, "steps '%s' are not supported yet",
+                             step_kind_name(plan->steps[i].kind));
+    return 0;
+}
+
 int trial_run(const struct plan *plan, const struct trial_settings *settings, FILE *out,
               int *ret_exit_status, struct error *err) {
+    if (check_possible(plan, err) < 0)
+        return -1;
     cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
     /* A loader by hand goes beside whatever else is done with the project. */
     if (plan->options.mode != PLAN_LOAD && project_lock_take(plan->project->name, &lock, err) < 0)

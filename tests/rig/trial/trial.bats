@@ -254,7 +254,7 @@ EOF
 
 @test "plan prints the steps and touches nothing" {
   run -0 --separate-stderr seatrial plan
-  [[ ${lines[0]} == *"prepare"*"check-host"*"local"* ]]
+  [[ ${lines[0]} == *"check"*"check-host"*"local"* ]]
   [[ $output == *"build-image"*"$project"* ]]
   [[ $output == *"remove-container"*"$project-loader-1"*"always"* ]]
   nothing_is_left
