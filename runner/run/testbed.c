@@ -3,6 +3,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/remote/target.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,14 +12,6 @@
 #define SSH_SCHEME "ssh://"
 
 /* ---- from the deployment to machines ---- */
-
-/* DOCKER_HOST=ssh://user@host/path names the engine's socket by its path. */
-static void split_url(const char *url, char **ret_destination, char **ret_socket) {
-    const char *path = strchr(url + strlen(SSH_SCHEME), '/');
-    size_t size = path ? (size_t)(path - url) : strlen(url);
-    *ret_destination = text_format("%.*s", (int)size, url);
-    *ret_socket = path && path[1] ? text_dup(path) : NULL;
-}
 
 struct machine {
     struct host_options options;
@@ -30,17 +23,39 @@ static void machine_deinit(struct machine *m) {
     free(m->socket);
 }
 
+/* DOCKER_HOST=ssh://user@host/path names the engine's socket by its path. */
+static void split_url(const char *url, char **ret_destination, char **ret_socket) {
+    const char *path = strchr(url + strlen(SSH_SCHEME), '/');
+    size_t size = path ? (size_t)(path - url) : strlen(url);
+    *ret_destination = text_format("%.*s", (int)size, url);
+    *ret_socket = path && path[1] ? text_dup(path) : NULL;
+}
+
 /* This machine's engine, which an ssh:// address moves to another one. */
-static void local_machine(const struct engine_options *engine, const char *name,
-                          struct machine *ret) {
-    *ret = (struct machine){.options = {.name = name}};
-    if (!engine->host || !text_starts(engine->host, SSH_SCHEME)) {
-        ret->options.engine = engine->host;
-        return;
-    }
-    split_url(engine->host, &ret->ssh, &ret->socket);
-    ret->options.ssh = ret->ssh;
-    ret->options.engine = ret->socket;
+static struct machine local_machine(const char *name, const struct engine_options *engine) {
+    struct machine m = {.options = {.name = name, .engine = engine->host}};
+    if (!engine->host || !text_starts(engine->host, SSH_SCHEME))
+        return m;
+    split_url(engine->host, &m.ssh, &m.socket);
+    m.options.ssh = m.ssh;
+    m.options.engine = m.socket;
+    return m;
+}
+
+static struct machine machine_of(const struct testbed *testbed, const struct testbed_host *record) {
+    const struct deployment_host *h = record->deployment;
+    const struct deployment *d = testbed->deployment;
+    if (!h)
+        return local_machine(record->name, &testbed->engine);
+    return (struct machine){
+        .options = {.name = record->name,
+                    .ssh = h->ssh,
+                    .engine = h->engine,
+                    .host_key = h->host_key,
+                    .identity_file = d->credentials.ssh_key_path,
+                    .unknown_keys = d->testbed.host_keys == DEPLOYMENT_HOST_KEYS_ACCEPT_NEW
+                                        ? HOST_UNKNOWN_ACCEPT_NEW
+                                        : HOST_UNKNOWN_REFUSE}};
 }
 
 /* ---- opening, a thread for each ---- */
@@ -56,7 +71,7 @@ struct opener {
     struct testbed_host *record;
     struct machine machine;
     pthread_t thread;
-    bool wanted, started, done, told;
+    bool started, done, told;
 };
 
 static void *open_main(void *arg) {
@@ -92,100 +107,143 @@ static void start(struct opener *o, struct opening *opening) {
     o->done = true;
 }
 
-/* Opens all that are wanted and tells of each as it is done. How many failed. */
-static size_t open_all(const struct testbed_options *options, struct opener *openers, size_t count,
-                       const struct task *task) {
+/* Tells of each as it is done, whatever their order. */
+static void open_all(struct opener *openers, size_t count, const struct testbed_watch *watch,
+                     const struct task *task) {
     struct opening opening = {
         .lock = PTHREAD_MUTEX_INITIALIZER, .some_done = PTHREAD_COND_INITIALIZER, .task = task};
-    size_t wanted = 0, failed = 0;
     for (size_t i = 0; i < count; i++)
-        if (openers[i].wanted) {
-            start(&openers[i], &opening);
-            wanted++;
-        }
+        start(&openers[i], &opening);
     pthread_mutex_lock(&opening.lock);
-    for (size_t told = 0; told < wanted; told++) {
+    for (size_t told = 0; told < count; told++) {
         struct opener *o;
         while (!(o = next_done(openers, count)))
             pthread_cond_wait(&opening.some_done, &opening.lock);
         o->told = true;
         pthread_mutex_unlock(&opening.lock);
-        failed += o->record->host == NULL;
-        if (options->on_host)
-            options->on_host(options->arg, o->record);
+        if (watch && watch->on_host)
+            watch->on_host(watch->arg, o->record);
         pthread_mutex_lock(&opening.lock);
     }
     pthread_mutex_unlock(&opening.lock);
     for (size_t i = 0; i < count; i++)
         if (openers[i].started)
             pthread_join(openers[i].thread, NULL);
+}
+
+/* How the engine of an open host is reached. */
+static void settle(const struct testbed *testbed, struct testbed_host *record) {
+    if (!record->host)
+        return;
+    record->engine = (struct engine_options){.call_timeout_ns = testbed->engine.call_timeout_ns,
+                                             .build_idle_ns = testbed->engine.build_idle_ns};
+    if (!record->ssh)
+        record->engine = testbed->engine; /* with what else the environment says of it */
+    record->engine.host = host_engine(record->host);
+}
+
+size_t testbed_connect(struct testbed *testbed, const bool *wanted,
+                       const struct testbed_watch *watch, const struct task *task) {
+    cleanup_free struct opener *openers = mem_new_array(struct opener, testbed->count);
+    size_t count = 0, failed = 0;
+    for (size_t i = 0; i < testbed->count; i++) {
+        struct testbed_host *record = &testbed->hosts[i];
+        bool runs_containers = record->deployment || testbed->count == 1;
+        if (record->host || !(wanted ? wanted[i] : runs_containers))
+            continue;
+        error_clear(&record->err);
+        openers[count++] =
+            (struct opener){.record = record, .machine = machine_of(testbed, record)};
+    }
+    open_all(openers, count, watch, task);
+    for (size_t i = 0; i < count; i++) {
+        settle(testbed, openers[i].record);
+        failed += openers[i].record->host == NULL;
+        machine_deinit(&openers[i].machine);
+    }
     return failed;
 }
 
 /* ---- the whole ---- */
 
-static bool is_wanted(const struct testbed_options *options, const char *name) {
-    for (size_t i = 0; options->only && options->only[i]; i++)
-        if (text_equal(options->only[i], name))
-            return true;
-    return !options->only;
-}
-
-static void settle(struct testbed_host *record, const struct machine *machine,
-                   const struct engine_options *engine) {
-    record->engine = (struct engine_options){.call_timeout_ns = engine->call_timeout_ns,
-                                             .build_idle_ns = engine->build_idle_ns};
-    if (!record->host)
-        return;
-    if (!machine->options.ssh)
-        record->engine = *engine; /* with what else the environment says of it */
-    record->engine.host = host_engine(record->host);
-}
-
-static int make_records(const struct testbed_options *options, struct testbed *testbed,
-                        struct error *err) {
-    testbed->hosts = mem_new_array(struct testbed_host, 1);
-    testbed->hosts[testbed->count++] =
-        (struct testbed_host){.name = text_dup("local"), .address = text_dup("127.0.0.1")};
-    for (size_t i = 0; options->only && options->only[i]; i++)
-        if (testbed_find(testbed, options->only[i], err) < 0)
-            return -1;
+static int add_host(struct testbed *testbed, const struct deployment_host *h, struct error *err) {
+    cleanup(target_freep) struct target *target = NULL;
+    if (target_resolve(h->ssh, NULL, &target, err) < 0)
+        return error_wrap(err, "host '%s'", h->name);
+    struct testbed_host *record = &testbed->hosts[testbed->count];
+    *record = (struct testbed_host){.name = text_dup(h->name),
+                                    .deployment = h,
+                                    .ssh = text_dup(h->ssh),
+                                    .address = text_dup(target->host_name)};
+    testbed->addresses[testbed->count++] = record->address;
     return 0;
 }
 
-int testbed_open(const struct testbed_options *options, const struct task *task,
-                 struct testbed **ret, struct error *err) {
+static void add_local(struct testbed *testbed) {
+    struct testbed_host *record = &testbed->hosts[testbed->count++];
+    *record = (struct testbed_host){.name = text_dup("local")};
+    struct machine machine = local_machine(record->name, &testbed->engine);
+    record->ssh = text_dup(machine.ssh);
+    machine_deinit(&machine);
+}
+
+int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
+                struct testbed **ret, struct error *err) {
+    bool hosts = deployment->testbed.provider == DEPLOYMENT_HOSTS;
+    size_t count = hosts ? deployment->testbed.host_count : 0;
     cleanup(testbed_closep) struct testbed *testbed = mem_new(struct testbed);
-    if (make_records(options, testbed, err) < 0)
+    testbed->deployment = deployment;
+    testbed->engine = *engine;
+    testbed->hosts = mem_new_array(struct testbed_host, count + 1);
+    testbed->addresses = mem_new_array(const char *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        if (add_host(testbed, &deployment->testbed.hosts[i], err) < 0)
+            return -1;
+    add_local(testbed);
+    *ret = take_ptr(testbed);
+    return 0;
+}
+
+static int choose(const struct testbed *testbed, const char *const *only, bool *wanted,
+                  struct error *err) {
+    for (; *only; only++) {
+        long i = testbed_find(testbed, *only, err);
+        if (i < 0)
+            return -1;
+        wanted[i] = true;
+    }
+    return 0;
+}
+
+int testbed_open(const struct deployment *deployment, const struct engine_options *engine,
+                 const char *const *only, const struct testbed_watch *watch,
+                 const struct task *task, struct testbed **ret, struct error *err) {
+    cleanup(testbed_closep) struct testbed *testbed = NULL;
+    if (testbed_new(deployment, engine, &testbed, err) < 0)
         return -1;
-    cleanup_free struct opener *openers = mem_new_array(struct opener, testbed->count);
-    for (size_t i = 0; i < testbed->count; i++) {
-        struct testbed_host *record = &testbed->hosts[i];
-        local_machine(&options->engine, record->name, &openers[i].machine);
-        record->ssh = text_dup(openers[i].machine.options.ssh);
-        openers[i].record = record;
-        openers[i].wanted = is_wanted(options, record->name);
-    }
-    size_t failed = open_all(options, openers, testbed->count, task);
-    for (size_t i = 0; i < testbed->count; i++) {
-        settle(&testbed->hosts[i], &openers[i].machine, &options->engine);
-        machine_deinit(&openers[i].machine);
-    }
+    cleanup_free bool *wanted = mem_new_array(bool, testbed->count);
+    if (only && choose(testbed, only, wanted, err) < 0)
+        return -1;
+    size_t failed = testbed_connect(testbed, only ? wanted : NULL, watch, task);
     if (task_check(task, err) < 0)
         return error_wrap(err, "connect to the hosts");
     *ret = take_ptr(testbed);
     return failed ? 1 : 0;
 }
 
+static void close_host(struct testbed_host *record) {
+    if (record->host)
+        host_close(record->host);
+    free(record->name);
+    free(record->ssh);
+    free(record->address);
+}
+
 void testbed_close(struct testbed *testbed) {
-    for (size_t i = 0; i < testbed->count; i++) {
-        if (testbed->hosts[i].host)
-            host_close(testbed->hosts[i].host);
-        free(testbed->hosts[i].name);
-        free(testbed->hosts[i].ssh);
-        free(testbed->hosts[i].address);
-    }
+    for (size_t i = 0; i < testbed->count; i++)
+        close_host(&testbed->hosts[i]);
     free(testbed->hosts);
+    free(testbed->addresses);
     free(testbed);
 }
 

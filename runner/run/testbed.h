@@ -18,41 +18,59 @@
 #include "runner/remote/host.h"
 
 struct testbed_host {
-    char *name;                   /* as the deployment has it; "local" for this machine's engine */
-    char *ssh;                    /* destination; NULL: this machine */
-    char *address;                /* at which containers of other hosts reach it */
-    struct host *host;            /* NULL: it could not be opened, or was not wanted */
-    struct engine_options engine; /* for engine_open, when `host` is there */
-    struct error err;             /* why it could not be opened */
+    char *name;                               /* as the plan has it */
+    const struct deployment_host *deployment; /* NULL: this machine's engine */
+    char *ssh;                                /* destination; NULL: this machine */
+    char *address;                            /* to where `ssh` leads, for plan_options; or NULL */
+    struct host *host;                        /* NULL: it could not be opened, or was not wanted */
+    struct engine_options engine;             /* for engine_open, when `host` is there */
+    struct error err;                         /* why it could not be opened */
 };
 
+/* Indices are those of plan.hosts: the deployment's hosts in its order, then this machine's engine.
+ * With provider `local` there is only the latter. */
 struct testbed {
-    struct testbed_host *hosts; /* in the order of the deployment */
+    struct testbed_host *hosts;
     size_t count;
-    size_t builder; /* the host whose engine builds images */
+    const char **addresses; /* by host of the deployment; for plan_options.addresses */
+    const struct deployment *deployment;
+    struct engine_options engine; /* of this machine */
 };
 
-struct testbed_options {
-    const struct deployment *deployment;
-    struct engine_options engine; /* of this machine, as the environment says */
-    const char *const *only;      /* open these alone, NULL-terminated; NULL: all */
-    /* Called on the thread of testbed_open when a host is open, or failed; may be NULL. */
-    void (*on_host)(void *arg, const struct testbed_host *host);
+/* Is told when a host is open or has failed, on the thread that opens the testbed. */
+struct testbed_watch {
+    void (*on_host)(void *arg, const struct testbed_host *host); /* NULL: nobody watches */
     void *arg;
 };
 
 /*
- * Returns 0 when all that was wanted is open, 1 when some could not be opened (their records say
- * why). Faults: ERROR_CANCELLED, ERROR_NOT_FOUND (`only` names a host that does not exist),
- * ERROR_CONFIG.
+ * Reads the user's SSH configuration for where the hosts are; connects to nobody. Borrows the
+ * deployment and what `engine` (this machine's, as the environment says) points to.
+ * Errors: ERROR_CONFIG.
  */
-int testbed_open(const struct testbed_options *options, const struct task *task,
-                 struct testbed **ret, struct error *err);
+int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
+                struct testbed **ret, struct error *err);
 void testbed_close(struct testbed *testbed);
 static inline void testbed_closep(struct testbed **testbed) {
     if (*testbed)
         testbed_close(*testbed);
 }
+
+/*
+ * Opens the hosts that are `wanted` (by index; NULL: all that run containers) and not open yet.
+ * Returns how many could not be opened; their records say why.
+ */
+size_t testbed_connect(struct testbed *testbed, const bool *wanted,
+                       const struct testbed_watch *watch, const struct task *task);
+
+/*
+ * Both, for commands: `only` names the hosts, NULL-terminated; NULL: all that run containers.
+ * Returns 1 when some could not be opened. Faults: ERROR_CONFIG, ERROR_NOT_FOUND (no host of such
+ * a name), ERROR_CANCELLED.
+ */
+int testbed_open(const struct deployment *deployment, const struct engine_options *engine,
+                 const char *const *only, const struct testbed_watch *watch,
+                 const struct task *task, struct testbed **ret, struct error *err);
 
 /* Index of the host of that name; -1 and ERROR_NOT_FOUND with the nearest name as a hint. */
 long testbed_find(const struct testbed *testbed, const char *name, struct error *err);
