@@ -10,13 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum {
-    CONNECT_TIMEOUT_MS = 10 * 1000,
+    CONNECT_TIMEOUT_MS_DEFAULT = 10 * 1000,
     RECEIVE_SIZE = 256 * 1024,
     SEND_SIZE = 256 * 1024,
     CONNECTIONS_KEPT = 4,
@@ -30,6 +29,10 @@ struct http {
     char *unix_socket;
     char *base;  /* "http://localhost" */
     char *where; /* for errors */
+    bool tls, skip_verify;
+    char *ca_file, *cert_file, *key_file;
+    struct curl_slist *connect_to; /* where the server of another name is */
+    long connect_timeout_ms;
     struct call *call;
 };
 
@@ -57,11 +60,45 @@ static void curl_start(void) {
     assert(r == CURLE_OK);
 }
 
+static struct curl_slist *add_line(struct curl_slist *list, const char *text) {
+    struct curl_slist *longer = curl_slist_append(list, text);
+    assert(longer);
+    return longer;
+}
+
+static void take_tls(struct http *client, const struct http_tls *tls) {
+    client->tls = true;
+    client->skip_verify = tls->skip_verify;
+    client->ca_file = text_dup(tls->ca_file);
+    client->cert_file = text_dup(tls->cert_file);
+    client->key_file = text_dup(tls->key_file);
+}
+
+/* "host:port", the host in brackets if it needs them. */
+static char *host_and_port(const char *host, uint16_t port) {
+    return text_format(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* A server of another name is asked for by that name, but looked for where it is. */
+static void take_names(struct http *client, const struct http_address *address) {
+    const struct http_tls *tls = address->tls;
+    const char *name = tls && tls->server_name ? tls->server_name : address->host;
+    cleanup_free char *there = host_and_port(address->host, address->port);
+    cleanup_free char *named = host_and_port(name, address->port);
+    client->base = text_format("%s://%s", tls ? "https" : "http", named);
+    client->where = text_format("tcp://%s", there);
+    if (!text_equal(there, named)) {
+        cleanup_free char *text = text_format("::%s", there);
+        client->connect_to = add_line(NULL, text);
+    }
+}
+
 int http_open(const struct http_address *address, struct http **ret, struct error *err) {
     const char *path = address->unix_socket;
     if (path && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
         return error_set(err, ERROR_LIMIT, "the path of the socket '%s' is longer than %zu bytes",
                          path, sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    assert(!path || !address->tls);
     pthread_once(&curl_once, curl_start);
 
     struct http *client = mem_new(struct http);
@@ -69,10 +106,18 @@ int http_open(const struct http_address *address, struct http **ret, struct erro
     client->easy = curl_easy_init();
     assert(client->multi && client->easy);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    client->connect_timeout_ms = address->connect_timeout_ns
+                                     ? (long)(address->connect_timeout_ns / NS_PER_MS)
+                                     : CONNECT_TIMEOUT_MS_DEFAULT;
     client->unix_socket = text_dup(path);
-    client->base = path ? text_dup("http://localhost")
-                        : text_format("http://%s:%u", address->host, address->port);
-    client->where = path ? text_format("unix://%s", path) : text_dup(client->base);
+    if (path) {
+        client->base = text_dup("http://localhost");
+        client->where = text_format("unix://%s", path);
+    } else {
+        take_names(client, address);
+    }
+    if (address->tls)
+        take_tls(client, address->tls);
     *ret = client;
     return 0;
 }
@@ -82,9 +127,13 @@ void http_close(struct http *client) {
         return;
     curl_easy_cleanup(client->easy);
     curl_multi_cleanup(client->multi);
+    curl_slist_free_all(client->connect_to);
     free(client->unix_socket);
     free(client->base);
     free(client->where);
+    free(client->ca_file);
+    free(client->cert_file);
+    free(client->key_file);
     free(client);
 }
 
@@ -165,7 +214,7 @@ static int on_rewind(void *arg, curl_off_t offset, int origin) {
 static int on_close(void *arg, curl_socket_t fd) {
     struct http *client = arg;
     struct call *call = client->call;
-    if (call && call->uploading && status_of(call) == 0) {
+    if (call && call->uploading && status_of(call) == 0 && !client->tls) {
         char piece[4096];
         ssize_t n;
         while ((n = recv(fd, piece, sizeof piece, MSG_DONTWAIT)) > 0 && !call->salvaged.overflowed)
@@ -176,21 +225,44 @@ static int on_close(void *arg, curl_socket_t fd) {
 
 /* ---- one transfer ---- */
 
-static void set_common(struct call *call, const char *url) {
-    CURL *easy = call->client->easy;
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+static void set_tls(const struct http *client, CURL *easy) {
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, client->skip_verify ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, client->skip_verify ? 0L : 2L);
+    if (client->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* or the system's would do as well */
+    }
+    if (client->cert_file)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_file);
+    if (client->key_file)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_file);
+}
+
+/* How we get to the server. */
+static void set_connection(const struct http *client, CURL *easy) {
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, client->tls ? "https" : "http");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_timeout_ms);
+    if (client->unix_socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->unix_socket);
+    if (client->connect_to)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, client->connect_to);
+    if (client->tls)
+        set_tls(client, easy);
+}
+
+static void set_common(struct call *call, const char *url) {
+    CURL *easy = call->client->easy;
+    curl_easy_reset(easy);
+    set_connection(call->client, easy);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "seatrial/" SEATRIAL_VERSION);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
-    if (call->client->unix_socket)
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->client->unix_socket);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -229,22 +301,16 @@ static void set_method_and_body(struct call *call) {
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_size);
 }
 
-static struct curl_slist *add_header(struct curl_slist *list, const char *text) {
-    struct curl_slist *longer = curl_slist_append(list, text);
-    assert(longer);
-    return longer;
-}
-
 static struct curl_slist *header_list(const struct http_request *request) {
-    struct curl_slist *list = add_header(NULL, "Expect:"); /* no waiting for "100 Continue" */
+    struct curl_slist *list = add_line(NULL, "Expect:"); /* no waiting for "100 Continue" */
     if (request->content_type) {
         cleanup_free char *line = text_format("Content-Type: %s", request->content_type);
-        list = add_header(list, line);
+        list = add_line(list, line);
     }
     if (request->source)
-        list = add_header(list, "Transfer-Encoding: chunked");
+        list = add_line(list, "Transfer-Encoding: chunked");
     for (const char *const *h = request->headers; h && *h; h++)
-        list = add_header(list, *h);
+        list = add_line(list, *h);
     return list;
 }
 
@@ -338,13 +404,62 @@ static bool hear_salvaged(struct call *call) {
 
 /* ---- results ---- */
 
-static int set_connect_error(const struct call *call) {
+/* Why the server's certificate was not accepted: the X509_V_ERR_ values of OpenSSL's x509_vfy.h. */
+static const char *certificate_fault(CURL *easy) {
+    static const struct {
+        long code;
+        const char *text;
+    } faults[] = {
+        {9, "is not valid yet"},
+        {10, "has expired"},
+        {18, "is signed by itself, and no authority of ours"},
+        {19, "is signed by an authority that we do not know"},
+        {20, "is signed by an authority that we do not know"},
+        {21, "is signed by an authority that we do not know"},
+        {23, "was revoked"},
+    };
+    long code = 0;
+    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &code);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (faults[i].code == code)
+            return faults[i].text;
+    return code == 0 ? "is for another name" : "is not accepted";
+}
+
+static int set_connect_error(const struct http *client, CURL *easy, const char *text,
+                             struct error *err) {
     long os = 0;
-    curl_easy_getinfo(call->client->easy, CURLINFO_OS_ERRNO, &os);
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
     if (os)
-        return error_set_os(call->err, ERROR_UNREACHABLE, (int)os, "cannot connect to '%s'",
-                            call->client->where);
-    return error_set(call->err, ERROR_UNREACHABLE, "cannot connect to '%s'", call->client->where);
+        return error_set_os(err, ERROR_UNREACHABLE, (int)os, "cannot connect to '%s'",
+                            client->where);
+    return error_set(err, ERROR_UNREACHABLE, "cannot connect to '%s': %s", client->where, text);
+}
+
+/* What went wrong before there was a connection. 0 if it is nothing of that kind. */
+static int set_connection_error(const struct http *client, CURL *easy, CURLcode code,
+                                const char *text, struct error *err) {
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST: return set_connect_error(client, easy, text, err);
+    case CURLE_OPERATION_TIMEDOUT:
+        return error_set(err, ERROR_TIMEOUT, "cannot connect to '%s' within %ld ms", client->where,
+                         client->connect_timeout_ms);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return error_set(err, ERROR_REFUSED, "the certificate of '%s' %s (%s)", client->where,
+                         certificate_fault(easy), text);
+    case CURLE_SSL_CACERT_BADFILE:
+        return error_set(err, ERROR_CONFIG, "the authority's certificate '%s' cannot be used (%s)",
+                         client->ca_file ? client->ca_file : "of the system", text);
+    case CURLE_SSL_CERTPROBLEM:
+        return error_set(err, ERROR_CONFIG,
+                         "our certificate '%s' with key '%s' cannot be used (%s)",
+                         client->cert_file ? client->cert_file : "",
+                         client->key_file ? client->key_file : "", text);
+    case CURLE_SSL_CONNECT_ERROR:
+        return error_set(err, ERROR_REFUSED, "no TLS with '%s': %s", client->where, text);
+    default: return 0;
+    }
 }
 
 static int set_curl_error(const struct call *call, CURLcode code) {
@@ -354,12 +469,9 @@ static int set_curl_error(const struct call *call, CURLcode code) {
     buffer_init(&reason, 4 * sizeof call->curl_text);
     text_harmless(&reason, text, strlen(text));
     text = buffer_string(&reason);
+    if (set_connection_error(call->client, call->client->easy, code, text, err) < 0)
+        return -1;
     switch (code) {
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_COULDNT_RESOLVE_HOST: return set_connect_error(call);
-    case CURLE_OPERATION_TIMEDOUT:
-        return error_set(err, ERROR_TIMEOUT, "cannot connect to '%s' within %d s",
-                         call->client->where, CONNECT_TIMEOUT_MS / 1000);
     case CURLE_GOT_NOTHING:
         return error_set(err, ERROR_UNREACHABLE, "the server hung up without an answer");
     case CURLE_SEND_ERROR:
@@ -370,6 +482,9 @@ static int set_curl_error(const struct call *call, CURLcode code) {
     case CURLE_RECV_ERROR:
         if (strstr(text, "chunk"))
             return error_set(err, ERROR_INVALID, "the answer is broken: %s", text);
+        if (call->client->tls && strstr(text, "alert")) /* TLS 1.3 lets us speak first */
+            return error_set(err, ERROR_REFUSED, "'%s' does not accept our certificate (%s)",
+                             call->client->where, text);
         return error_set(err, ERROR_UNREACHABLE,
                          "the connection broke in the middle of the answer: %s", text);
     case CURLE_OUT_OF_MEMORY: /* what libcurl calls a header line beyond its maximum of 100 kB */
@@ -445,54 +560,4 @@ int http_call(struct http *client, const struct http_request *request, const str
     /* Without the query, which may carry values that are nobody's business. */
     return error_wrap(err, "%s %.*s", request->method, (int)strcspn(request->path, "?"),
                       request->path);
-}
-
-/* ---- headers and paths ---- */
-
-const char *http_response_header(const struct http_response *response, const char *name,
-                                 char *value, size_t size) {
-    size_t name_size = strlen(name);
-    value[0] = '\0';
-    for (const char *line = buffer_string(&response->headers); *line;) {
-        const char *end = line + strcspn(line, "\r\n");
-        if (strncasecmp(line, name, name_size) == 0 && line[name_size] == ':') {
-            line += name_size + 1;
-            line += strspn(line, " \t");
-            size_t n = (size_t)(end - line);
-            n = n < size ? n : size - 1;
-            memcpy(value, line, n);
-            value[n] = '\0';
-            return value;
-        }
-        line = end + strspn(end, "\r\n");
-    }
-    return value;
-}
-
-static void append_escaped(struct buffer *path, const char *text) {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || (c && strchr("-._~", c));
-        if (unreserved)
-            buffer_append(path, text, 1);
-        else
-            buffer_format(path, "%%%02X", c);
-    }
-}
-
-void http_path_segment(struct buffer *path, const char *text) {
-    buffer_text(path, "/");
-    append_escaped(path, text);
-}
-
-void http_path_text(struct buffer *path, const char *text) {
-    buffer_text(path, text);
-}
-
-void http_path_query(struct buffer *path, const char *name, const char *value) {
-    buffer_text(path, strchr(buffer_string(path), '?') ? "&" : "?");
-    append_escaped(path, name);
-    buffer_text(path, "=");
-    append_escaped(path, value);
 }

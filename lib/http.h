@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * HTTP/1.1 requests to one server, over a unix socket or TCP. The door to libcurl.
+ * HTTP/1.1 requests to one server, over a unix socket, TCP or TLS. The door to libcurl.
  *
  * A client keeps its connections alive between calls. A call blocks until the answer is complete,
  * and ends early by the task (cancellation and deadline), by an idle limit (no byte either way for
@@ -18,9 +18,10 @@
  *
  * Returns: 0 a complete answer; 1 the sink wanted no more (status and headers are there).
  * Errors:  ERROR_UNREACHABLE (cannot connect: os_errno says why; or the connection broke),
- *          ERROR_TIMEOUT, ERROR_CANCELLED, ERROR_LIMIT, ERROR_INVALID (not HTTP, or broken
- * framing), and whatever source or sink set. All say method and path. Threads: a client belongs to
- * one thread. Opening many is cheap.
+ *          ERROR_REFUSED (TLS: one side does not trust the other, and why), ERROR_CONFIG (a
+ *          certificate or key of ours cannot be used), ERROR_TIMEOUT, ERROR_CANCELLED, ERROR_LIMIT,
+ * ERROR_INVALID (not HTTP, or broken framing), and whatever source or sink set. All say method and
+ * path. Threads: a client belongs to one thread. Opening many is cheap.
  */
 
 #include "lib/buffer.h"
@@ -29,6 +30,7 @@
 #include "lib/stream.h"
 #include "lib/task.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +42,23 @@ enum {
 
 struct http;
 
+/*
+ * TLS 1.2 or newer. The server must show a certificate for the name that we connect to, vouched for
+ * by `ca_file` alone, or by the system's authorities where that is NULL.
+ */
+struct http_tls {
+    const char *ca_file;              /* PEM, as all three */
+    const char *cert_file, *key_file; /* ours, both or none */
+    const char *server_name;          /* expected instead of `host`; or NULL */
+    bool skip_verify;                 /* whoever answers is believed */
+};
+
 struct http_address {
     const char *unix_socket; /* path; or NULL, then: */
-    const char *host;
+    const char *host;        /* name or address, IPv6 without brackets */
     uint16_t port;
+    const struct http_tls *tls;  /* NULL: none */
+    uint64_t connect_timeout_ns; /* with the TLS handshake; 0: 10 s */
 };
 
 /* Connects by the first call, not before. Copies what it is given. */
