@@ -3,21 +3,34 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/engine/call.h"
+#include "runner/engine/host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_host(const char *host, struct http_address *ret, struct error *err) {
-    static const char scheme[] = "unix://";
-    if (!text_starts(host, scheme)) {
-        error_set(err, ERROR_CONFIG, "DOCKER_HOST '%s' is not supported yet", host);
-        return error_hint(err, "only local engines are: unix:///path/of/docker.sock");
+static int refuse_scheme(const char *host, struct error *err) {
+    char shown[200];
+    error_set(err, ERROR_CONFIG, "an engine at '%s' is not supported",
+              text_safe(host, shown, sizeof shown));
+    if (text_starts(host, "ssh://"))
+        return error_hint(err, "name the host in the deployment file, under testbed.hosts");
+    return error_hint(err, "unix:///path/of/docker.sock and tcp://host:port are");
+}
+
+static int parse_host(const char *host, struct http_address *ret, char **ret_name,
+                      struct error *err) {
+    static const char local[] = "unix://", tcp[] = "tcp://";
+    if (text_starts(host, tcp)) {
+        if (engine_host_split(host + strlen(tcp), ret_name, &ret->port, err) < 0)
+            return -1;
+        ret->host = *ret_name;
+        return 0;
     }
-    const char *path = host + strlen(scheme);
-    if (path[0] != '/')
-        return error_set(err, ERROR_CONFIG, "DOCKER_HOST '%s' has no absolute path after '%s'",
-                         host, scheme);
-    *ret = (struct http_address){.unix_socket = path};
+    if (!text_starts(host, local))
+        return refuse_scheme(host, err);
+    ret->unix_socket = host + strlen(local);
+    if (ret->unix_socket[0] != '/')
+        return error_set(err, ERROR_CONFIG, "'%s' has no absolute path after '%s'", host, local);
     return 0;
 }
 
@@ -59,19 +72,36 @@ static int negotiate(struct engine *engine, const struct task *task, struct erro
     return 0;
 }
 
+static int connect_to(struct engine *engine, const struct engine_options *options,
+                      const struct task *task, struct error *err) {
+    const struct engine_tls *tls = &options->tls;
+    const struct http_tls http_tls = {.skip_verify = tls->skip_verify,
+                                      .ca_file = tls->ca_file,
+                                      .cert_file = tls->cert_file,
+                                      .key_file = tls->key_file,
+                                      .server_name = tls->server_name};
+    struct http_address address = {.tls = tls->on ? &http_tls : NULL,
+                                   .connect_timeout_ns = options->connect_timeout_ns};
+    cleanup_free char *name = NULL;
+    if (parse_host(engine->host, &address, &name, err) < 0)
+        return -1;
+    if (tls->on && address.unix_socket)
+        return error_set(err, ERROR_CONFIG, "TLS is for tcp://, not for a unix socket");
+    if (http_open(&address, &engine->http, err) < 0)
+        return -1;
+    return negotiate(engine, task, err);
+}
+
 int engine_open(const struct engine_options *options, const struct task *task, struct engine **ret,
                 struct error *err) {
     const char *host = options->host && options->host[0] ? options->host : ENGINE_HOST_DEFAULT;
-    struct http_address address;
-    if (parse_host(host, &address, err) < 0)
-        return -1;
     cleanup(engine_closep) struct engine *engine = mem_new(struct engine);
     engine->host = text_dup(host);
     engine->call_timeout_ns =
         options->call_timeout_ns ? options->call_timeout_ns : ENGINE_CALL_TIMEOUT_NS_DEFAULT;
     engine->build_idle_ns =
         options->build_idle_ns ? options->build_idle_ns : ENGINE_BUILD_IDLE_NS_DEFAULT;
-    if (http_open(&address, &engine->http, err) < 0 || negotiate(engine, task, err) < 0)
+    if (connect_to(engine, options, task, err) < 0)
         return error_wrap(err, "engine '%s'", host);
     *ret = take_ptr(engine);
     return 0;

@@ -2,7 +2,12 @@
 
 /*
  * A Docker Engine, spoken to through its API: this file opens one and asks who it is; each resource
- * has a file of its own beside it (image, container, network, exec).
+ * has a file of its own beside it (image, container, network, volume, exec, events). settings.h
+ * finds the one that the user means.
+ *
+ * Engines are reached by unix socket or TCP, with or without TLS. Without TLS everybody on the way
+ * is root on that machine: that is the user's choice, as it is with docker. ssh:// is for
+ * runner/remote, which puts a unix socket in front of it.
  *
  * engine_open connects, asks /_ping for the newest API version that the engine knows, and uses
  * the smaller of that and ours. An engine older than 1.41 (Docker 20.10) is refused by name.
@@ -47,10 +52,22 @@ enum {
 
 struct engine;
 
+/* Files in PEM; all NULL and `on` false: no TLS. Only for tcp://. */
+struct engine_tls {
+    bool on;
+    bool skip_verify; /* whoever answers is believed: only where the user has said so */
+    char *ca_file;    /* who may vouch for the engine; NULL: the system's authorities */
+    char *cert_file;  /* our certificate and its key; NULL: none */
+    char *key_file;
+    char *server_name; /* in the engine's certificate; NULL: the name in `host` */
+};
+
 struct engine_options {
-    const char *host;         /* as DOCKER_HOST; NULL or "": ENGINE_HOST_DEFAULT */
-    uint64_t call_timeout_ns; /* 0: the default */
-    uint64_t build_idle_ns;   /* 0: the default */
+    const char *host;            /* "unix:///path" or "tcp://host:port"; NULL or "": the default */
+    struct engine_tls tls;       /* borrowed for the call; see settings.h */
+    uint64_t call_timeout_ns;    /* 0: the default */
+    uint64_t build_idle_ns;      /* 0: the default */
+    uint64_t connect_timeout_ns; /* 0: that of lib/http.h */
 };
 
 int engine_open(const struct engine_options *options, const struct task *task, struct engine **ret,

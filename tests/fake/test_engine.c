@@ -80,9 +80,9 @@ static void no_engine_is_an_error_with_a_hint(void **state) {
 
 static void other_kinds_of_docker_host_are_refused_by_name(void **state) {
     (void)state;
-    static const char *const hosts[] = {"tcp://1.2.3.4:2375", "ssh://me@there",
-                                        "npipe:////./pipe/x", "/var/run/docker.sock",
-                                        "unix://relative"};
+    static const char *const hosts[] = {
+        "tcp://h:p",      "fd://3", "ssh://me@there", "npipe:////./pipe/x", "/var/run/docker.sock",
+        "unix://relative"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         struct error err = ERROR_NULL;
         struct task task = TASK_FOREVER;
