@@ -25,13 +25,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
 static int count_left(const struct command_context *context, const char *run, size_t *ret,
                       struct error *err) {
     struct task task = command_task();
-    struct engine_options options = command_engine_options(context);
+    struct engine_options options;
     const struct engine_pair labels[] = {
         {LABEL_RUN, run}, {LABEL_OWNER, context->owner}, {NULL, NULL}};
     cleanup(engine_closep) struct engine *engine = NULL;
     cleanup(engine_container_list_deinit) struct engine_container_list list =
         ENGINE_CONTAINER_LIST_NULL;
-    if (engine_open(&options, &task, &engine, err) < 0 ||
+    if (command_engine_options(context, &options, err) < 0 ||
+        engine_open(&options, &task, &engine, err) < 0 ||
         engine_container_list(engine, labels, &task, &list, err) < 0)
         return -1;
     *ret = list.count;
@@ -65,7 +66,9 @@ int command_collect(struct command_context *context, int argc, char **argv) {
                results.folder);
         return 0;
     }
-    struct trial_settings settings = command_trial_settings(context, &files);
+    struct trial_settings settings;
+    if (command_trial_settings(context, &files, &settings, &err) < 0)
+        return command_fail(context, &err);
     settings.results_folder = results.folder;
     struct plan_options options = {.mode = PLAN_COLLECT, .run = results.run};
     return command_carry_out(context, &files, &options, &settings);

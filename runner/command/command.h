@@ -81,7 +81,9 @@ int command_read_files(const struct command_context *context, struct command_fil
                        struct error *err);
 void command_files_deinit(struct command_files *files);
 
-struct engine_options command_engine_options(const struct command_context *context);
+/* The engine of the environment; its strings live until the end of the process. */
+int command_engine_options(const struct command_context *context, struct engine_options *ret,
+                           struct error *err);
 struct task command_task(void);
 
 /* Both files, the engine, and our containers of the project there: what most commands begin with.
@@ -100,8 +102,8 @@ void command_view_deinit(struct command_view *view);
 int command_current_run(const struct engine_container_list *list, const struct project *project,
                         char ret_run[RUN_ID_SIZE], struct error *err);
 
-struct trial_settings command_trial_settings(const struct command_context *context,
-                                             const struct command_files *files);
+int command_trial_settings(const struct command_context *context, const struct command_files *files,
+                           struct trial_settings *ret, struct error *err);
 
 /* Runs a plan over the files. Returns the exit status; errors are reported. */
 int command_carry_out(const struct command_context *context, const struct command_files *files,

@@ -21,10 +21,11 @@ static void leftovers_deinit(struct leftovers *l) {
 static int look(const struct command_context *context, const struct project *project,
                 struct leftovers *ret, struct error *err) {
     struct task task = command_task();
-    struct engine_options options = command_engine_options(context);
+    struct engine_options options;
     const struct engine_pair labels[] = {
         {LABEL_PROJECT, project->name}, {LABEL_OWNER, context->owner}, {NULL, NULL}};
-    if (engine_open(&options, &task, &ret->engine, err) < 0 ||
+    if (command_engine_options(context, &options, err) < 0 ||
+        engine_open(&options, &task, &ret->engine, err) < 0 ||
         engine_container_list(ret->engine, labels, &task, &ret->containers, err) < 0)
         return -1;
     return engine_network_list(ret->engine, labels, &task, &ret->networks, err);
@@ -51,10 +52,12 @@ static int remove_rest(const struct command_context *context, const struct proje
 
 static int end_run(const struct command_context *context, const struct command_files *files,
                    const char *run) {
-    struct error ignored = ERROR_NULL;
+    struct error err = ERROR_NULL, ignored = ERROR_NULL;
     cleanup(results_deinit) struct results earlier = RESULTS_NULL;
     results_find(files->deployment->local.perf_test_root, run, &earlier, &ignored);
-    struct trial_settings settings = command_trial_settings(context, files);
+    struct trial_settings settings;
+    if (command_trial_settings(context, files, &settings, &err) < 0)
+        return command_fail(context, &err);
     settings.results_folder = earlier.folder; /* none: a new one */
     struct plan_options options = {.mode = PLAN_DOWN, .run = run};
     return command_carry_out(context, files, &options, &settings);

@@ -62,7 +62,9 @@ int command_load(struct command_context *context, int argc, char **argv) {
     struct error ignored = ERROR_NULL;
     cleanup(results_deinit) struct results earlier = RESULTS_NULL;
     results_find(files->deployment->local.perf_test_root, run, &earlier, &ignored);
-    struct trial_settings settings = command_trial_settings(context, files);
+    struct trial_settings settings;
+    if (command_trial_settings(context, files, &settings, &err) < 0)
+        return command_fail(context, &err);
     settings.attach = true;
     settings.results_root = earlier.folder; /* else beside the other runs */
     struct plan_options options = {

@@ -127,14 +127,16 @@ int command_logs(struct command_context *context, int argc, char **argv) {
     command_parse(&logs_argp, "logs", argc, argv, &a);
 
     cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
-    if (command_look(context, &view, &err) < 0)
+    struct engine_options engine;
+    if (command_look(context, &view, &err) < 0 ||
+        command_engine_options(context, &engine, &err) < 0)
         return command_fail(context, &err);
     cleanup_free struct reader *readers = mem_new_array(struct reader, view.list.count);
     size_t count = 0;
     for (size_t i = 0; i < view.list.count; i++)
         if (wanted(&a, &view.list.entries[i]))
             readers[count++] = (struct reader){.arguments = &a,
-                                               .engine = command_engine_options(context),
+                                               .engine = engine,
                                                .id = view.list.entries[i].id,
                                                .name = view.list.entries[i].name};
     return read_all(context, readers, count);

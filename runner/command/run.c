@@ -170,9 +170,10 @@ int command_run(struct command_context *context, int argc, char **argv) {
     run_id_make(run);
     a.plan.run = run;
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
-    if (command_read_files(context, &files, &err) < 0)
+    struct trial_settings settings;
+    if (command_read_files(context, &files, &err) < 0 ||
+        command_trial_settings(context, &files, &settings, &err) < 0)
         return command_fail(context, &err);
-    struct trial_settings settings = command_trial_settings(context, &files);
     settings.clean_remote = a.clean_remote;
     settings.health_timeout_ns = a.health_timeout_ns;
     return command_carry_out(context, &files, &a.plan, &settings);

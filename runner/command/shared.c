@@ -1,6 +1,7 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 #include "runner/command/command.h"
+#include "runner/engine/settings.h"
 #include "runner/run/describe.h"
 #include "runner/run/interrupt.h"
 
@@ -49,9 +50,16 @@ void command_files_deinit(struct command_files *files) {
     *files = COMMAND_FILES_NULL;
 }
 
-struct engine_options command_engine_options(const struct command_context *context) {
-    return (struct engine_options){.host = getenv("DOCKER_HOST"),
-                                   .call_timeout_ns = context->engine_timeout_ns};
+/* Asked for once: files and environment stay as they were when the command began. */
+static struct engine_endpoint_settings endpoint;
+
+int command_engine_options(const struct command_context *context, struct engine_options *ret,
+                           struct error *err) {
+    if (!endpoint.host && engine_endpoint_resolve(NULL, &endpoint, err) < 0)
+        return -1;
+    *ret = (struct engine_options){
+        .host = endpoint.host, .tls = endpoint.tls, .call_timeout_ns = context->engine_timeout_ns};
+    return 0;
 }
 
 struct task command_task(void) {
@@ -71,8 +79,9 @@ static int list_ours(const struct command_context *context, struct engine *engin
 int command_look(const struct command_context *context, struct command_view *ret,
                  struct error *err) {
     struct task task = command_task();
-    struct engine_options options = command_engine_options(context);
+    struct engine_options options;
     if (command_read_files(context, &ret->files, err) < 0 ||
+        command_engine_options(context, &options, err) < 0 ||
         engine_open(&options, &task, &ret->engine, err) < 0)
         return -1;
     return list_ours(context, ret->engine, ret->files.project, &ret->list, err);
@@ -99,12 +108,16 @@ int command_current_run(const struct engine_container_list *list, const struct p
     return error_hint(err, "start it with `seatrial run --no-load`");
 }
 
-struct trial_settings command_trial_settings(const struct command_context *context,
-                                             const struct command_files *files) {
-    return (struct trial_settings){.engine = command_engine_options(context),
+int command_trial_settings(const struct command_context *context, const struct command_files *files,
+                           struct trial_settings *ret, struct error *err) {
+    struct engine_options options;
+    if (command_engine_options(context, &options, err) < 0)
+        return -1;
+    *ret = (struct trial_settings){.engine = options,
                                    .owner = context->owner,
                                    .config_path = files->deployment->folder,
                                    .progress = context->progress};
+    return 0;
 }
 
 int command_carry_out(const struct command_context *context, const struct command_files *files,
