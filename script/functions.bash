@@ -27,3 +27,57 @@ hand_back() {
     [ ! -e "$path" ] || chown -R --from=0 "$SUDO_UID:${SUDO_GID:-}" "$path"
   done
 }
+
+# --- for what keeps processes in namespaces of its own: script/engine and tests/rig/rig ---
+
+# Where no cgroups are mounted (chroots, minimal containers), the engine gets the machine's own ones, seen by it alone.
+mount_cgroups() {
+  [ -d /sys/fs ] || mount -n -t sysfs sysfs /sys
+  [ -z "$(ls -A /sys/fs/cgroup)" ] || return 0
+  local names dir
+  if ! grep -q '^[1-9]' /proc/self/cgroup; then
+    mount -n -t cgroup2 cgroup2 /sys/fs/cgroup
+    return
+  fi
+  mount -n -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+  while IFS=: read -r _ names _; do
+    [ -n "$names" ] || continue
+    dir=/sys/fs/cgroup/${names#name=}
+    mkdir "$dir"
+    case $names in
+      name=*) mount -n -t cgroup -o "none,$names" cgroup "$dir" ;;
+      *) mount -n -t cgroup -o "$names" cgroup "$dir" ;;
+    esac
+  done </proc/self/cgroup
+}
+
+# Inside a container the root of cgroup v2 is an inner node, which may not hold processes and hand out controllers.
+clear_inner_root() {
+  local root=/sys/fs/cgroup pid
+  [ -e $root/cgroup.type ] || return 0
+  mkdir -p $root/init
+  while read -r pid; do
+    echo "$pid" >$root/init/cgroup.procs || true # a kernel thread, or gone
+  done <$root/cgroup.procs
+}
+
+# The cgroups of that name, after their last process is gone.
+remove_cgroups() {
+  local dir
+  for dir in /sys/fs/cgroup/"$1" /sys/fs/cgroup/*/"$1"; do
+    [ ! -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  done
+}
+
+# A process is known by its id and the time it started, because ids are used again. Fails for one that has ended.
+start_time() {
+  local fields
+  read -ra fields 2>/dev/null <"/proc/$1/stat" || return 1
+  [ "${fields[2]}" != Z ] || return 1
+  echo "${fields[21]}"
+}
+
+# The init: the one child of `unshare`.
+init_pid() {
+  awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null || true
+}

@@ -1,0 +1,123 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # names come from name_rig; access.bash uses subnet and hosts
+# What runs as the init of a host, in its namespaces. Outside, $state/hN is what the host sees as /run/rig: there lie its
+# logs, pid files, its engine's second socket, and the pipe by which it is told what to do.
+
+# The machine's files are the lower layer; what the host writes goes to $root/hN/files and is kept over reboots.
+enter_file_system() {
+  local n=$1 top=$root/h$1/top folder engine
+  mkdir -p "$root/h$n"/{files,work,top,docker,private/{root,home,tmp,var-tmp}}
+  chmod 700 "$root/h$n/private/root"
+  chmod 1777 "$root/h$n"/private/{tmp,var-tmp}
+  mount -n -t overlay -o "lowerdir=/,upperdir=$root/h$n/files,workdir=$root/h$n/work,index=off,metacopy=off" "$name-h$n" "$top"
+  mkdir -p "$top"/{proc,sys,dev,run,var/lib/docker,opt/engine,etc/docker}
+  mount -n -t proc proc "$top/proc"
+  mount -n --rbind /sys "$top/sys"
+  mount -n --rbind /dev "$top/dev"
+  mount -n -t tmpfs -o mode=1777 tmpfs "$top/dev/shm"
+  mount -n -t tmpfs -o mode=755 tmpfs "$top/run"
+  for folder in root home tmp var/tmp; do
+    mount -n --bind "$root/h$n/private/${folder/\//-}" "$top/$folder"
+  done
+  mkdir -p "$top"/run/{rig,sshd,lock}
+  mount -n --bind "$state/h$n" "$top/run/rig"
+  mount -n --bind "$root/h$n/docker" "$top/var/lib/docker"
+  engine=$(cat "$state/h$n/engine")
+  [ ! -d "$engine" ] || mount -n --bind "$engine" "$top/opt/engine"
+  if [ ! -e "$root/h$n/installed" ]; then
+    install_host "$n" "$top"
+    touch "$root/h$n/installed"
+  fi
+  install -m 600 "$root/ssh/host_$n" "$top/run/rig/host_key"
+  install -m 644 "$root/ssh/authorized_keys" "$top/run/rig/authorized_keys"
+  mkdir -p "$top/run/old"
+  cd "$top" || return
+  pivot_root . run/old
+  cd /
+  umount -l /run/old
+  rmdir /run/old
+}
+
+# Once for each host: what makes it another machine than this one.
+install_host() {
+  local n=$1 top=$2
+  make_logins "$top"
+  printf '%s' "$name-h$n" | md5sum | cut -c1-32 >"$top/etc/machine-id"
+  echo "h$n" >"$top/etc/hostname"
+  : >"$top/etc/resolv.conf"
+  rm -rf "$top"/etc/docker/* "$top"/etc/ssh/sshd_config.d/*
+}
+
+start_sshd() {
+  : >/run/rig/sshd.log
+  sshd_config "$1" >/run/rig/sshd_config
+  /usr/sbin/sshd -f /run/rig/sshd_config -E /run/rig/sshd.log
+  until [ -s /run/rig/sshd.pid ]; do sleep 0.01; done
+}
+
+stop_sshd() {
+  local pid
+  pid=$(cat /run/rig/sshd.pid) || return 0
+  kill -TERM "$pid" || true
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
+  rm -f /run/rig/sshd.pid
+}
+
+engine_answers() {
+  [ "$(curl -s --max-time 5 --unix-socket /run/docker.sock http://engine/_ping 2>/dev/null)" = OK ]
+}
+
+engine_runs() {
+  local pid
+  pid=$(cat /run/docker.pid 2>/dev/null) && kill -0 "$pid" 2>/dev/null
+}
+
+start_engine() {
+  local n=$1 deadline=$((SECONDS + 60)) dockerd
+  engine_runs && return 0
+  rm -f /run/docker.pid
+  PATH=/opt/engine/bin:$PATH dockerd --host unix:///run/docker.sock --host unix:///run/rig/docker.sock \
+    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$name/h$n" --bridge=none --iptables=false --ip6tables=false \
+    --shutdown-timeout 10 --log-level warn >>/run/rig/dockerd.log 2>&1 3>&- &
+  dockerd=$!
+  until engine_answers; do
+    kill -0 "$dockerd" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
+    sleep 0.02
+  done
+}
+
+stop_engine() {
+  local pid
+  pid=$(cat /run/docker.pid 2>/dev/null) || return 0
+  kill "-$1" "$pid" || true
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+}
+
+# Tells the one who asked: $1 is the number of the question, $2 how it went.
+answer() {
+  echo "$1 $2" >/run/rig/answer.new
+  mv /run/rig/answer.new /run/rig/answer
+}
+
+inside_host() {
+  local n=$1 question words status
+  read -r subnet hosts <"$state/rig"
+  hostname "h$n"
+  mount -n --make-rprivate /
+  enter_file_system "$n"
+  exec 3<>/run/rig/control # both ends are ours: reading it never ends
+  start_sshd "$n"
+  status=0
+  [ "$(cat /run/rig/engine)" = none ] || start_engine "$n" || status=1
+  answer boot $status
+  while read -r question words <&3; do
+    status=0
+    case $words in
+      'engine start') start_engine "$n" || status=1 ;;
+      'engine stop') stop_engine TERM ;;
+      'engine kill') stop_engine KILL ;;
+      sshd) stop_sshd && start_sshd "$n" || status=1 ;;
+      *) status=1 ;;
+    esac
+    answer "$question" $status
+  done
+}
