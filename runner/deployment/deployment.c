@@ -4,6 +4,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
+#include "runner/deployment/read.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ void deployment_free(struct deployment *d) {
                      d->runtime.custom_command};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
+    deployment_free_hosts(d);
     free(d);
 }
 
@@ -180,6 +182,35 @@ static void write_remote(struct yaml_writer *w, const struct deployment *d) {
     yaml_end(w);
 }
 
+static void write_host(struct yaml_writer *w, const struct deployment_host *host) {
+    yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
+    write_text(w, "name", host->name);
+    write_text(w, "ssh", host->ssh);
+    write_text(w, "address", host->address);
+    write_text(w, "fleet", host->fleet);
+    write_text(w, "host_key", host->host_key);
+    write_text(w, "engine", host->engine);
+    yaml_end(w);
+}
+
+static void write_testbed(struct yaml_writer *w, const struct deployment *d) {
+    bool hosts = d->testbed.provider == DEPLOYMENT_HOSTS;
+    begin_section(w, "testbed");
+    yaml_pair_text(w, "provider", hosts ? "hosts" : "local");
+    if (hosts) {
+        yaml_pair_text(w, "host_keys",
+                       d->testbed.host_keys == DEPLOYMENT_HOST_KEYS_STRICT ? "strict"
+                                                                           : "accept-new");
+        yaml_key(w, "hosts");
+        yaml_begin(w, YAML_SEQUENCE, YAML_BLOCK);
+        for (size_t i = 0; i < d->testbed.host_count; i++)
+            write_host(w, &d->testbed.hosts[i]);
+        yaml_end(w);
+    }
+    write_number(w, "time_to_live_sec", d->testbed.time_to_live_sec);
+    yaml_end(w);
+}
+
 void deployment_write(const struct deployment *d, struct buffer *out) {
     struct yaml_writer writer = yaml_writer(out), *w = &writer;
     yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
@@ -199,10 +230,7 @@ void deployment_write(const struct deployment *d, struct buffer *out) {
     write_text(w, "custom_command", d->runtime.custom_command);
     write_number(w, "custom_command_run_interval_sec", d->runtime.custom_command_run_interval_sec);
     yaml_end(w);
-    begin_section(w, "testbed");
-    yaml_pair_text(w, "provider", "local");
-    write_number(w, "time_to_live_sec", d->testbed.time_to_live_sec);
-    yaml_end(w);
+    write_testbed(w, d);
     begin_section(w, "collect");
     yaml_pair_bool(w, "cores", d->collect.cores);
     yaml_pair_bool(w, "data", d->collect.data);

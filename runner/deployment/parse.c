@@ -1,11 +1,10 @@
 /* deployment.yaml's tables. */
 
-#include "runner/deployment/deployment.h"
+#include "runner/deployment/read.h"
 
 #include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "lib/yaml.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -296,7 +295,7 @@ static int read_provider(const struct yaml_node *value, void *target, void *cont
     int provider;
     if (yaml_get_choice(value, providers, &provider, err) < 0)
         return -1;
-    if (provider != DEPLOYMENT_LOCAL)
+    if (provider == DEPLOYMENT_EC2)
         return yaml_error(value, err, "provider '%s' is not supported yet", providers[provider]);
     deployment->testbed.provider = (enum deployment_provider)provider;
     return 0;
@@ -315,14 +314,43 @@ static int read_time_to_live(const struct yaml_node *value, void *target, void *
     return 0;
 }
 
+static int read_hosts(const struct yaml_node *value, void *target, void *context,
+                      struct error *err) {
+    (void)context;
+    return deployment_read_hosts(value, target, err);
+}
+
+static const char *const host_keys[] = {[DEPLOYMENT_HOST_KEYS_STRICT] = "strict",
+                                        [DEPLOYMENT_HOST_KEYS_ACCEPT_NEW] = "accept-new",
+                                        NULL};
+
 static const struct yaml_field testbed_fields[] = {
     YAML_READ_VALUE("provider", read_provider),
-    YAML_UNSUPPORTED("hosts"),
+    YAML_READ_VALUE("hosts", read_hosts),
+    YAML_CHOICE_VALUE("host_keys", AT(testbed.host_keys), host_keys),
     YAML_UNSUPPORTED("fleets"),
     YAML_READ_VALUE("time_to_live", read_time_to_live),
 };
 static const struct yaml_table testbed_table = NULLS("'testbed'", testbed_fields);
-SECTION(read_testbed, testbed_table)
+
+/* Whoever lists hosts and runs on this machine all the same should have said so. */
+static int read_testbed(const struct yaml_node *value, void *target, void *context,
+                        struct error *err) {
+    struct deployment *deployment = target;
+    if (yaml_read(value, &testbed_table, target, context, err) < 0)
+        return -1;
+    const struct yaml_node *provider = yaml_find(value, "provider");
+    bool said = provider && !yaml_is_null(provider), hosts = deployment->testbed.host_count > 0;
+    if (hosts && !said) {
+        yaml_error_text(value, err, "'hosts' are listed, but no provider is said");
+        return error_hint(err, "write `provider: hosts`, or `provider: local` for this machine");
+    }
+    if (!hosts && deployment->testbed.provider == DEPLOYMENT_HOSTS) {
+        yaml_error_text(value, err, "provider 'hosts' needs a list of 'hosts'");
+        return error_hint(err, "hosts: [{name: r1, ssh: user@address}, ...]");
+    }
+    return 0;
+}
 
 static const struct yaml_field collect_fields[] = {
     YAML_VALUE("cores", BOOL, AT(collect.cores)),

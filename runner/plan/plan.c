@@ -160,6 +160,8 @@ static int check_roles(const struct plan *plan, struct error *err) {
 
 int plan_make(const struct project *project, const struct deployment *deployment,
               const struct plan_options *options, struct plan **ret, struct error *err) {
+    if (deployment->testbed.provider != DEPLOYMENT_LOCAL)
+        return error_set(err, ERROR_CONFIG, "provider 'hosts' cannot be planned for yet");
     cleanup(plan_freep) struct plan *plan = mem_new(struct plan);
     const char *args = options->loader_args ? options->loader_args : deployment->general.loader_cli;
     *plan = (struct plan){

@@ -106,12 +106,17 @@ static void mistakes_are_named_with_their_place(void **state) {
          "'soon'"},
         {"general: {loader_cli: \"a\\nb\"}", "d.yaml:1:23: 'loader_cli' must be one line"},
         {"general: [4]", "d.yaml:1:10: 'general' must be a mapping, not a list"},
-        {"testbed: {provider: hosts}", "d.yaml:1:21: provider 'hosts' is not supported yet"},
+        {"testbed: {provider: hosts}", "d.yaml:1:10: provider 'hosts' needs a list of 'hosts'"},
+        {"testbed: {provider: hosts, hosts: []}",
+         "d.yaml:1:10: provider 'hosts' needs a list of 'hosts'"},
         {"testbed: {provider: ec2}", "d.yaml:1:21: provider 'ec2' is not supported yet"},
         {"testbed: {provider: moon}",
          "d.yaml:1:21: 'provider' must be 'local', 'hosts' or 'ec2', not the text 'moon'"},
         {"testbed: {fleets: }", "d.yaml:1:11: 'fleets' is not supported yet"},
-        {"testbed: {hosts: []}", "d.yaml:1:11: 'hosts' is not supported yet"},
+        {"testbed: {hosts: [{ssh: a}]}",
+         "d.yaml:1:10: 'hosts' are listed, but no provider is said"},
+        {"testbed: {host_keys: any}",
+         "d.yaml:1:22: 'host_keys' must be 'strict' or 'accept-new', not the text 'any'"},
         {"sweep: {}", "d.yaml:1:1: 'sweep' is not supported yet"},
         {"name: a/b", "d.yaml:1:7: 'a/b' cannot be a name (letters, digits, '.', '-' and '_', at "
                       "most 63)"},
@@ -130,6 +135,112 @@ static void mistakes_are_named_with_their_place(void **state) {
         assert_string_equal(err.text, cases[i][1]);
         assert_int_equal(error_exit_status(err.kind), 3);
     }
+}
+
+/* ---- hosts ---- */
+
+static void hosts_are_read_and_their_names_come_from_their_destinations(void **state) {
+    (void)state;
+    cleanup(deployment_freep) struct deployment *d =
+        parsed("testbed:\n"
+               "  provider: hosts\n"
+               "  host_keys: accept-new\n"
+               "  hosts:\n"
+               "    - {ssh: ubuntu@10.0.0.11}\n"
+               "    - {ssh: n2.example.org:2222, address: 192.168.0.2, fleet: replicas}\n"
+               "    - {name: v6, ssh: 'a@b@[2001:db8::1]:22', host_key: 'ssh-ed25519 "
+               "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me'}\n"
+               "    - {ssh: 'ssh://root@n4', name: ,\n"
+               "       host_key: 'SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU',\n"
+               "       engine: /run/podman/podman.sock}\n");
+    assert_int_equal(d->testbed.provider, DEPLOYMENT_HOSTS);
+    assert_int_equal(d->testbed.host_keys, DEPLOYMENT_HOST_KEYS_ACCEPT_NEW);
+    assert_int_equal(d->testbed.host_count, 4);
+    static const char *const names[][3] = {
+        /* name, host of ssh, address */
+        {"10.0.0.11", "10.0.0.11", NULL},
+        {"n2.example.org", "n2.example.org", "192.168.0.2"},
+        {"v6", "2001:db8::1", NULL},
+        {"n4", "n4", NULL},
+    };
+    const struct deployment_host *h = d->testbed.hosts;
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(h[i].name, names[i][0]);
+        assert_string_equal(h[i].ssh_host, names[i][1]);
+        assert_true(text_equal(h[i].address, names[i][2]));
+        assert_int_equal(h[i].place.line, i < 3 ? 5 + i : 8);
+    }
+    assert_null(h[0].fleet);
+    assert_null(h[0].engine);
+    assert_null(h[0].host_key);
+    assert_string_equal(h[1].fleet, "replicas");
+    assert_string_equal(h[1].ssh, "n2.example.org:2222");
+    assert_string_equal(h[3].engine, "/run/podman/podman.sock");
+}
+
+static void wrong_hosts_are_named_with_their_place_and_those_of_others(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{ssh: }", "d.yaml:2:3: a host needs 'ssh': [user@]host[:port]"},
+        {"{shh: a}", "d.yaml:2:4: unknown key 'shh' in a host; did you mean 'ssh'?"},
+        {"a",
+         "d.yaml:2:3: a host must be a mapping such as {name: r1, ssh: user@address}, not the text "
+         "'a'"},
+        {"{ssh: a:b}", "d.yaml:2:9: 'ssh' must be [user@]host[:port], not the text 'a:b'"},
+        {"{ssh: a:65536}", "d.yaml:2:9: 'ssh' must be [user@]host[:port], not the text 'a:65536'"},
+        {"{ssh: '@a'}", "d.yaml:2:9: 'ssh' must be [user@]host[:port], not the text '@a'"},
+        {"{ssh: 'a@-x'}", "d.yaml:2:9: 'ssh' must be [user@]host[:port], not the text 'a@-x'"},
+        {"{ssh: '[::1'}", "d.yaml:2:9: 'ssh' must be [user@]host[:port], not the text '[::1'"},
+        {"{ssh: '-oProxyCommand=x'}",
+         "d.yaml:2:9: 'ssh' must be a word of 1 to 1024 characters that does not begin with '-', "
+         "not the text '-oProxyCommand=x'"},
+        {"{ssh: 'a b'}",
+         "d.yaml:2:9: 'ssh' must be a word of 1 to 1024 characters that does not begin with '-', "
+         "not the text 'a b'"},
+        {"{ssh: 'a@[::1]'}",
+         "d.yaml:2:3: '::1' cannot be a host's name (letters, digits, '.', '-' and '_', a letter "
+         "or digit first, at most 63)"},
+        {"{ssh: a, name: ../x}",
+         "d.yaml:2:18: '../x' cannot be a host's name (letters, digits, '.', '-' and '_', a letter "
+         "or digit first, at most 63)"},
+        {"{ssh: a, name: builder}",
+         "d.yaml:2:18: no host can be called 'builder': this machine is"},
+        {"{ssh: a, address: 'x\"y'}",
+         "d.yaml:2:21: 'address' must be a host's name or an IP address, not the text 'x\"y'"},
+        {"{ssh: a, engine: docker.sock}",
+         "d.yaml:2:20: 'engine' must be the path of a socket on the host (absolute, at most 107 "
+         "bytes), not the text 'docker.sock'"},
+        {"{ssh: a, host_key: 'a ssh-ed25519 AAAA'}",
+         "d.yaml:2:22: 'host_key' must be a line such as 'ssh-ed25519 AAAA...' or a fingerprint "
+         "'SHA256:...', not the text 'a ssh-ed25519 AAAA'"},
+        {"{ssh: a, host_key: 'SHA256:short'}",
+         "d.yaml:2:22: 'host_key' must be a line such as 'ssh-ed25519 AAAA...' or a fingerprint "
+         "'SHA256:...', not the text 'SHA256:short'"},
+        {"{ssh: u@a},\n  {ssh: a}", "d.yaml:3:3: host 'a' is there twice: also in line 2"},
+        {"{ssh: a, name: b},\n  {ssh: a, name: c, address: d}",
+         "d.yaml:3:3: host 'c' is the same machine ('a') as 'b' in line 2"},
+        {"{ssh: a},\n  {ssh: b, address: a}",
+         "d.yaml:3:3: hosts 'b' and 'a' (line 2) have the same address 'a'"},
+        {"{ssh: 'a:1', name: x},\n  {ssh: 'a:2', name: y}",
+         "d.yaml:3:3: hosts 'y' and 'x' (line 2) have the same address 'a'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = ERROR_NULL;
+        struct deployment *d = NULL;
+        cleanup_free char *text =
+            text_format("testbed: {provider: hosts, hosts: [\n  %s]}", cases[i][0]);
+        assert_int_equal(parse_mode(text, 0600, &d, &err), -1);
+        assert_string_equal(err.text, cases[i][1]);
+        assert_int_equal(error_exit_status(err.kind), 3);
+    }
+}
+
+static void hosts_may_be_listed_for_another_day(void **state) {
+    (void)state;
+    cleanup(deployment_freep) struct deployment *d =
+        parsed("testbed: {provider: local, hosts: [{ssh: a}]}");
+    assert_int_equal(d->testbed.provider, DEPLOYMENT_LOCAL);
+    assert_int_equal(d->testbed.host_count, 1);
 }
 
 /* ---- secrets ---- */
@@ -219,6 +330,37 @@ static void what_is_written_has_no_secret_in_it(void **state) {
                         "collect:\n"
                         "  cores: false\n"
                         "  data: true\n");
+}
+
+static void what_is_written_of_hosts_reads_again(void **state) {
+    (void)state;
+    static const char text[] =
+        "credentials: {}\n"
+        "docker: {}\n"
+        "local:\n"
+        "  perf_test_root: /w/trial/results\n"
+        "general: {}\n"
+        "runtime: {}\n"
+        "testbed:\n"
+        "  provider: hosts\n"
+        "  host_keys: strict\n"
+        "  hosts:\n"
+        "    - name: a\n"
+        "      ssh: root@a:2222\n"
+        "      address: 10.0.0.1\n"
+        "      fleet: replicas\n"
+        "      host_key: SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU\n"
+        "      engine: /run/docker.sock\n"
+        "    - name: b\n"
+        "      ssh: b\n"
+        "collect:\n"
+        "  cores: true\n"
+        "  data: false\n";
+    cleanup(deployment_freep) struct deployment *d = parsed(text);
+    cleanup(buffer_deinit) struct buffer out;
+    buffer_init(&out, 64 * 1024);
+    deployment_write(d, &out);
+    assert_string_equal(buffer_string(&out), text);
 }
 
 static void secrets_are_revealed_when_asked_for(void **state) {
@@ -392,6 +534,10 @@ int main(void) {
         cmocka_unit_test(every_section_is_read),
         cmocka_unit_test(what_is_not_said_has_its_default),
         cmocka_unit_test(mistakes_are_named_with_their_place),
+        cmocka_unit_test(hosts_are_read_and_their_names_come_from_their_destinations),
+        cmocka_unit_test(wrong_hosts_are_named_with_their_place_and_those_of_others),
+        cmocka_unit_test(what_is_written_of_hosts_reads_again),
+        cmocka_unit_test(hosts_may_be_listed_for_another_day),
         cmocka_unit_test(literal_secrets_need_a_file_that_only_the_owner_reads),
         cmocka_unit_test(no_message_quotes_a_secret),
         cmocka_unit_test(what_is_written_has_no_secret_in_it),
