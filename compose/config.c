@@ -200,6 +200,23 @@ static void write_endpoints(struct yaml_writer *w, const struct project_service 
     yaml_end(w);
 }
 
+static void write_hooks(struct yaml_writer *w, const char *key, const struct project_hook *hooks,
+                        size_t count) {
+    if (count == 0)
+        return;
+    open_list(w, key);
+    for (size_t i = 0; i < count; i++) {
+        yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
+        texts(w, "command", hooks[i].command);
+        pairs(w, "environment", hooks[i].environment);
+        truth(w, "privileged", hooks[i].privileged);
+        text(w, "user", hooks[i].user);
+        text(w, "working_dir", hooks[i].working_dir);
+        yaml_end(w);
+    }
+    yaml_end(w);
+}
+
 static size_t count_ports(const struct project_service *s, bool publish) {
     size_t count = 0;
     for (size_t i = 0; i < s->port_count; i++)
@@ -388,6 +405,7 @@ static void write_environment_to_privileged(struct yaml_writer *w,
     text(w, "pid", s->pid_mode);
     number(w, "pids_limit", s->pids_max);
     write_ports(w, s);
+    write_hooks(w, "pre_stop", s->pre_stop, s->pre_stop_count);
     truth(w, "privileged", s->privileged);
 }
 

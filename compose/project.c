@@ -46,6 +46,13 @@ static void free_lists(struct project_service *s) {
         free(s->ulimits[i].name);
     for (size_t i = 0; i < s->seatrial.port_count; i++)
         free(s->seatrial.ports[i].name);
+    for (size_t i = 0; i < s->pre_stop_count; i++) {
+        texts_free(s->pre_stop[i].command);
+        env_pairs_free(s->pre_stop[i].environment);
+        free(s->pre_stop[i].user);
+        free(s->pre_stop[i].working_dir);
+    }
+    free(s->pre_stop);
     free(s->env_files);
     free(s->dependencies);
     free(s->endpoints);

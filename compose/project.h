@@ -119,6 +119,14 @@ struct project_healthcheck {
     int64_t retries;
 };
 
+struct project_hook { /* a command run in the container */
+    char **command;   /* never NULL or empty */
+    struct env_pair *environment;
+    char *user;
+    char *working_dir;
+    bool privileged;
+};
+
 struct project_env_file {
     char *path; /* absolute, unless the project's folder is relative */
     bool optional;
@@ -182,8 +190,10 @@ struct project_service {
 
     struct project_healthcheck healthcheck;
     char *stop_signal;
-    int64_t stop_grace_ns; /* -1: not given */
-    char *restart;         /* NULL, "no", "always", "unless-stopped", "on-failure" */
+    int64_t stop_grace_ns;         /* -1: not given */
+    struct project_hook *pre_stop; /* one after the other, before the container is stopped */
+    size_t pre_stop_count;
+    char *restart; /* NULL, "no", "always", "unless-stopped", "on-failure" */
     int64_t restart_retries_max;
     bool init;
     bool tty;

@@ -33,6 +33,7 @@ int read_volumes(const struct yaml_node *value, void *service, void *reading, st
 int read_tmpfs(const struct yaml_node *value, void *service, void *reading, struct error *err);
 int read_healthcheck(const struct yaml_node *value, void *service, void *reading,
                      struct error *err);
+int read_pre_stop(const struct yaml_node *value, void *service, void *reading, struct error *err);
 int read_depends_on(const struct yaml_node *value, void *service, void *reading, struct error *err);
 int read_service_networks(const struct yaml_node *value, void *service, void *reading,
                           struct error *err);

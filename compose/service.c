@@ -178,7 +178,7 @@ static const struct yaml_field fields[] = {
     YAML_UNSUPPORTED("platform"),
     YAML_READ_VALUE("ports", read_ports),
     YAML_UNSUPPORTED("post_start"),
-    YAML_UNSUPPORTED("pre_stop"),
+    YAML_READ_VALUE("pre_stop", read_pre_stop),
     YAML_VALUE("privileged", BOOL, AT(privileged)),
     YAML_UNSUPPORTED("profiles"),
     YAML_UNSUPPORTED("provider"),

@@ -10,7 +10,7 @@ enum { NONE = -1 };
 
 /* The steps of one container; NONE where it has no such step. */
 struct container_steps {
-    long create, start, healthy, exit, stop, collect;
+    long create, start, healthy, exit, pre_stop, stop, collect;
 };
 
 struct order {
@@ -177,19 +177,44 @@ static void after_stops(struct order *o, long step, enum project_role before) {
             after(o, step, o->of[i].stop);
 }
 
-static void order_stop_of(struct order *o, size_t i) {
-    struct container_steps *of = &o->of[i];
-    of->stop = add_cleanup(o, STEP_STOP_CONTAINER, i);
-    after(o, of->stop, of->create);
-    after(o, of->stop, of->start);
-    after(o, of->stop, of->healthy);
-    after(o, of->stop, of->exit);
+/* What both the hooks before a stop and the stop itself come after. */
+static void after_its_work(struct order *o, long step, size_t i) {
+    const struct container_steps *of = &o->of[i];
+    after(o, step, of->create);
+    after(o, step, of->start);
+    after(o, step, of->healthy);
+    after(o, step, of->exit);
     if (is_loader(o, i))
         return;
-    after_stops(o, of->stop, PROJECT_ROLE_LOADER);
-    after(o, of->stop, o->stop_commands);
+    after_stops(o, step, PROJECT_ROLE_LOADER);
+    after(o, step, o->stop_commands);
     if (role(o, i) != PROJECT_ROLE_REPLICA)
-        after_stops(o, of->stop, PROJECT_ROLE_REPLICA);
+        after_stops(o, step, PROJECT_ROLE_REPLICA);
+}
+
+/* None of a role is stopped before the hooks of all have ended: they may need one another, as
+ * members of a quorum do. */
+static void order_stop_of(struct order *o, size_t i) {
+    o->of[i].stop = add_cleanup(o, STEP_STOP_CONTAINER, i);
+    after_its_work(o, o->of[i].stop, i);
+    for (size_t k = 0; k < o->plan->container_count; k++)
+        if (role(o, k) == role(o, i))
+            after(o, o->of[i].stop, o->of[k].pre_stop);
+}
+
+static bool has_end(const struct order *o, size_t i, enum project_role of) {
+    return role(o, i) == of && (o->of[i].create != NONE || earlier(o));
+}
+
+static void order_stop_of_role(struct order *o, enum project_role of) {
+    for (size_t i = 0; i < o->plan->container_count; i++)
+        if (has_end(o, i, of) && o->plan->containers[i].service->pre_stop_count > 0) {
+            o->of[i].pre_stop = add_cleanup(o, STEP_PRE_STOP, i);
+            after_its_work(o, o->of[i].pre_stop, i);
+        }
+    for (size_t i = 0; i < o->plan->container_count; i++)
+        if (has_end(o, i, of))
+            order_stop_of(o, i);
 }
 
 static void order_stop(struct order *o) {
@@ -203,9 +228,7 @@ static void order_stop(struct order *o) {
                 after(o, o->stop_commands, o->of[i].exit);
     }
     for (size_t r = 0; r < sizeof order / sizeof *order; r++)
-        for (size_t i = 0; i < o->plan->container_count; i++)
-            if (role(o, i) == order[r] && (o->of[i].create != NONE || earlier(o)))
-                order_stop_of(o, i);
+        order_stop_of_role(o, order[r]);
 }
 
 static void order_collect(struct order *o) {
@@ -274,7 +297,7 @@ void plan_order_steps(struct plan *plan) {
         .stop_commands = NONE,
     };
     for (size_t i = 0; i < plan->container_count; i++)
-        o.of[i] = (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE};
+        o.of[i] = (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE, NONE};
     for (size_t i = 0; i < plan->image_count; i++)
         o.images[i] = NONE;
     for (size_t i = 0; i < plan->project->network_count; i++)

@@ -60,6 +60,7 @@ enum trial_stage {
     X(START_COMMANDS, "start-commands", LOAD, "start custom command on", HOST)                     \
     X(WAIT_EXIT, "wait-exit", LOAD, "wait for end of", CONTAINER)                                  \
     X(STOP_COMMANDS, "stop-commands", STOP, "end custom command on", HOST)                         \
+    X(PRE_STOP, "pre-stop", STOP, "run pre_stop of", CONTAINER)                                    \
     X(STOP_CONTAINER, "stop-container", STOP, "stop", CONTAINER)                                   \
     X(COLLECT_CONTAINER, "collect-container", COLLECT, "collect", CONTAINER)                       \
     X(REMOVE_CONTAINER, "remove-container", REMOVE, "remove", CONTAINER)                           \

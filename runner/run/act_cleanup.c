@@ -5,15 +5,21 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/collect/files.h"
+#include "runner/engine/exec.h"
 #include "runner/engine/network.h"
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAST_LINES = 20 };
+enum {
+    LAST_LINES = 20,
+    HOOK_OUTPUT_MAX = 64 << 10, /* of each of stdout and stderr */
+    HOOK_SHOWN_MAX = 500,
+};
 
 /* After its container has ended, a log comes to its end at once; this is for engines in trouble. */
 #define LOG_END_NS (10 * NS_PER_SEC)
@@ -62,6 +68,68 @@ static int look_at_end(const struct act *act, const struct task *task, struct er
         act_record_end(c, &state);
     if (r == 0 && c->ended && !c->stopped_by_us && c->exit_code != 0 && !c->last_lines)
         c->last_lines = log_tail(act->engine, c->id, LAST_LINES, task);
+    return 0;
+}
+
+/* What a hook said goes into a file of the container's folder; its last words into an error. */
+static int judge_hook(const struct act *act, size_t index, const struct engine_exec_result *result,
+                      struct error *err) {
+    cleanup_free char *name = text_format("pre_stop-%zu.log", index + 1);
+    cleanup_free char *path = path_join(record(act)->folder, name);
+    cleanup(buffer_deinit) struct buffer said, shown;
+    buffer_init(&said, 2 * HOOK_OUTPUT_MAX);
+    buffer_init(&shown, HOOK_SHOWN_MAX);
+    buffer_append(&said, result->out.data, result->out.size);
+    buffer_append(&said, result->err.data, result->err.size);
+    if (said.size > 0 && (file_make_folders(record(act)->folder, 0755, err) < 0 ||
+                          file_write(path, 0644, said.data, said.size, err) < 0))
+        return -1;
+    if (result->exit_code == 0)
+        return 0;
+    size_t skip = said.size > HOOK_SHOWN_MAX ? said.size - HOOK_SHOWN_MAX : 0;
+    text_harmless(&shown, buffer_string(&said) + skip, said.size - skip);
+    error_set(err, ERROR_FAILED, "pre_stop '%s' ended with exit status %" PRId64 "%s%s",
+              planned(act)->service->pre_stop[index].command[0], result->exit_code,
+              said.size > 0 ? ": " : "", buffer_string(&shown));
+    return said.size > skip ? error_hint(err, "all it said is in '%s'", path) : -1;
+}
+
+static int run_hook(const struct act *act, size_t index, const struct task *task,
+                    struct error *err) {
+    const struct project_hook *hook = &planned(act)->service->pre_stop[index];
+    int64_t limit_s = describe_stop_grace_s(planned(act)->service);
+    cleanup(engine_exec_result_deinit) struct engine_exec_result result = ENGINE_EXEC_RESULT_NULL;
+    cleanup_free struct engine_pair *env =
+        mem_new_array(struct engine_pair, env_pairs_count(hook->environment) + 1);
+    for (size_t i = 0; hook->environment && hook->environment[i].name; i++)
+        env[i] = (struct engine_pair){hook->environment[i].name, hook->environment[i].value};
+    const struct engine_exec_spec spec = {.cmd = (const char *const *)hook->command,
+                                          .env = env,
+                                          .user = hook->user,
+                                          .working_dir = hook->working_dir,
+                                          .privileged = hook->privileged};
+    act_say(act, "%s", hook->command[0]);
+    if (engine_exec(act->engine, record(act)->id, &spec, HOOK_OUTPUT_MAX,
+                    (uint64_t)limit_s * NS_PER_SEC, task, &result, err) == 0)
+        return judge_hook(act, index, &result, err);
+    error_wrap(err, "pre_stop '%s'", hook->command[0]);
+    return err->kind != ERROR_TIMEOUT
+               ? -1
+               : error_hint(err,
+                            "a hook has as much time as stop_grace_period says: here %" PRId64 " s",
+                            limit_s);
+}
+
+int act_pre_stop(struct act *act, struct error *err) {
+    const struct project_service *service = planned(act)->service;
+    struct task task = act_cleanup_task(act);
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = find(act, &task, &state, err);
+    if (r != 0 || !state.running)
+        return r < 0 ? -1 : 1;
+    for (size_t i = 0; i < service->pre_stop_count; i++)
+        if (run_hook(act, i, &task, err) < 0)
+            return -1;
     return 0;
 }
 

@@ -29,6 +29,7 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_START_COMMANDS] = act_start_commands,
     [STEP_WAIT_EXIT] = act_wait_exit,
     [STEP_STOP_COMMANDS] = act_stop_commands,
+    [STEP_PRE_STOP] = act_pre_stop,
     [STEP_STOP_CONTAINER] = act_stop_container,
     [STEP_COLLECT_CONTAINER] = act_collect_container,
     [STEP_REMOVE_CONTAINER] = act_remove_container,

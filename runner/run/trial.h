@@ -136,8 +136,8 @@ typedef int act_function(struct act *act, struct error *err);
 
 act_function act_check_host, act_build_image, act_find_image, act_create_network,
     act_create_container, act_start_container, act_wait_healthy, act_start_commands, act_wait_exit,
-    act_stop_commands, act_stop_container, act_collect_container, act_remove_container,
-    act_remove_network;
+    act_pre_stop, act_stop_commands, act_stop_container, act_collect_container,
+    act_remove_container, act_remove_network;
 
 /* Shows a text about the running step. */
 void act_say(const struct act *act, const char *format, ...) __attribute__((format(printf, 2, 3)));

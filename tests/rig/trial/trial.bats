@@ -75,6 +75,43 @@ teardown() {
   [[ $output == *"nothing of project '$project' is there"* ]]
 }
 
+@test "pre_stop runs in every replica before any of them is stopped" {
+  cat >"$folder/hook.yaml" <<EOF
+services:
+  replica:
+    pre_stop:
+      - command: [/bin/busybox, sh, -c, 'echo "\$\$WORD of \$\$SEATRIAL_INDEX" | /bin/busybox tee /seatrial/out/hook.txt']
+        environment: {WORD: words}
+        user: "0:0"
+      - {command: [/bin/busybox, "true"]}
+EOF
+  run -0 "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" -f "$folder/hook.yaml" --progress plain run 3>&-
+  [ "$(cat "$results/local/$project-replica-2/hook.txt")" = "words of 1" ]
+  [ "$(cat "$results/local/$project-replica-4/pre_stop-1.log")" = "words of 3" ]
+  [ ! -e "$results/local/$project-replica-4/pre_stop-2.log" ]
+  jq -e '[.traceEvents[] | select(.name == "pre-stop")] | length == 4' "$results/trace.json"
+  jq -e '([.traceEvents[] | select(.name == "pre-stop") | .ts + .dur] | max) <=
+    ([.traceEvents[] | select(.name == "stop-container" and (.args.subject | test("replica"))) | .ts] | min)' "$results/trace.json"
+  nothing_is_left
+}
+
+@test "a pre_stop that fails, or that has no time, fails the trial and not its end" {
+  cat >"$folder/hook.yaml" <<EOF
+services:
+  replica:
+    stop_grace_period: 1s
+    pre_stop:
+      - command: [/bin/busybox, sh, -c, 'case \$\$SEATRIAL_INDEX in 1) echo no quorum; exit 4;; 2) exec /bin/busybox sleep 3600;; esac']
+EOF
+  run -1 "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" -f "$folder/hook.yaml" --progress plain run 3>&-
+  [ "$(summary .verdict)" = failed ]
+  [ "$(summary '.reasons | length')" = 2 ]
+  [[ $(summary '.reasons | join(" ")') == *"$project-replica-2"*"pre_stop '/bin/busybox' ended with exit status 4: no quorum"* ]]
+  [[ $(summary '.reasons | join(" ")') == *"$project-replica-3"* ]]
+  [ "$(summary .agreement.replicas)" = 4 ]
+  nothing_is_left
+}
+
 @test "--keep leaves the stopped containers, and down removes them" {
   run -0 seatrial run --keep --in-memory
   [ "$(of_project | wc -l)" = 5 ]
