@@ -1,7 +1,10 @@
 #include "runner/engine/archive.h"
 
+#include "lib/crypto.h"
 #include "lib/text.h"
 #include "runner/engine/call.h"
+
+#include <string.h>
 
 static int archive_path(const struct engine *engine, const char *container, const char *inside,
                         struct buffer *path, struct error *err) {
@@ -65,4 +68,54 @@ int engine_archive_put_memory(struct engine *engine, const char *container, cons
                               struct error *err) {
     struct engine_call call = {.data = tar, .data_size = size};
     return put(engine, container, path, &call, task, err);
+}
+
+/* ---- what is there ---- */
+
+/* Bits of Go's os.FileMode, which the engine answers with. */
+#define GO_MODE_DIR (INT64_C(1) << 31)
+#define GO_MODE_SYMLINK (INT64_C(1) << 27)
+#define GO_MODE_PERM INT64_C(0777)
+enum { STAT_HEADER_MAX = 16 * 1024 };
+
+static int read_stat(const struct http_response *response, struct engine_path *ret,
+                     struct error *err) {
+    cleanup(buffer_deinit) struct buffer text;
+    cleanup(json_freep) struct json *v = NULL;
+    char header[STAT_HEADER_MAX];
+    int64_t mode, size;
+    const char *target;
+    http_response_header(response, "X-Docker-Container-Path-Stat", header, sizeof header);
+    buffer_init(&text, sizeof header);
+    if (base64_decode(header, strlen(header), &text, err) < 0 ||
+        json_parse(buffer_string(&text), text.size, 0, &v, err) < 0 ||
+        json_require_int(v, "mode", 0, UINT32_MAX, &mode, err) < 0 ||
+        json_require_int(v, "size", 0, INT64_MAX, &size, err) < 0 ||
+        json_get_text(v, "linkTarget", "", &target, err) < 0)
+        return error_wrap(err, "the engine's answer");
+    ret->directory = mode & GO_MODE_DIR;
+    ret->symlink = mode & GO_MODE_SYMLINK;
+    ret->mode = (unsigned)(mode & GO_MODE_PERM);
+    ret->size_bytes = (uint64_t)size;
+    buffer_init(&ret->target, sizeof header);
+    buffer_text(&ret->target, target);
+    return 0;
+}
+
+int engine_archive_stat(struct engine *engine, const char *container, const char *path,
+                        const struct task *task, struct engine_path *ret, struct error *err) {
+    cleanup(http_response_deinit) struct http_response response = HTTP_RESPONSE_NULL;
+    cleanup(buffer_deinit) struct buffer request;
+    struct engine_call call = {.method = "HEAD", .path = &request};
+    int r = archive_path(engine, container, path, &request, err);
+    if (r == 0)
+        r = engine_or_none(engine_call(engine, &call, task, &response, err), err);
+    if (r == 0)
+        r = read_stat(&response, ret, err);
+    return r < 0 ? wrap(err, "look at", path, container) : r;
+}
+
+void engine_path_deinit(struct engine_path *path) {
+    buffer_deinit(&path->target);
+    *path = ENGINE_PATH_NULL;
 }

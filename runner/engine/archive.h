@@ -5,6 +5,7 @@
  * not by total time.
  */
 
+#include "lib/buffer.h"
 #include "lib/stream.h"
 #include "runner/engine/engine.h"
 
@@ -22,3 +23,17 @@ int engine_archive_put(struct engine *engine, const char *container, const char 
 int engine_archive_put_memory(struct engine *engine, const char *container, const char *path,
                               const void *tar, size_t size, const struct task *task,
                               struct error *err);
+
+struct engine_path {
+    bool directory;
+    bool symlink; /* the path itself; what it points to is `target` */
+    uint64_t size_bytes;
+    unsigned mode;        /* permission bits */
+    struct buffer target; /* as written in the link, or resolved by the engine; "" */
+};
+#define ENGINE_PATH_NULL ((struct engine_path){.target = BUFFER_NULL})
+
+/* What is at `path`. Returns 1 when container or path do not exist. */
+int engine_archive_stat(struct engine *engine, const char *container, const char *path,
+                        const struct task *task, struct engine_path *ret, struct error *err);
+void engine_path_deinit(struct engine_path *path);

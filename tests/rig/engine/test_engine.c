@@ -284,6 +284,19 @@ static void check_archives(const char *id) {
     assert_int_equal(engine_archive_get(engine, id, "/bin/busybox", &stop, &task, &err), 2);
 }
 
+static void check_paths(const char *id) {
+    cleanup(engine_path_deinit) struct engine_path path = ENGINE_PATH_NULL;
+    ok(engine_archive_stat(engine, id, "/data/in/put.txt", &task, &path, &err));
+    assert_false(path.directory || path.symlink);
+    assert_int_equal(path.size_bytes, 13);
+    assert_int_equal(path.mode, 0644);
+    engine_path_deinit(&path);
+    ok(engine_archive_stat(engine, id, "/data/in", &task, &path, &err));
+    assert_true(path.directory);
+    assert_int_equal(engine_archive_stat(engine, id, "/none", &task, &path, &err), 1);
+    assert_int_equal(engine_archive_stat(engine, "none", "/data", &task, &path, &err), 1);
+}
+
 static void a_container_lives_from_create_to_remove(void **state) {
     (void)state;
     const char *const cmd[] = {SH,
@@ -330,6 +343,7 @@ static void a_container_lives_from_create_to_remove(void **state) {
 
     check_logs(id);
     check_archives(id);
+    check_paths(id);
     ok(engine_container_remove(engine, id, false, true, &task, &err));
     assert_int_equal(engine_container_remove(engine, id, true, true, &task, &err), 1);
     cleanup(engine_container_deinit) struct engine_container none = ENGINE_CONTAINER_NULL;
