@@ -83,15 +83,16 @@ struct host_exec {
     const struct source *input; /* NULL: none */
     const struct sink *output;  /* NULL: dropped; their callbacks run on the caller's thread */
     const struct sink *errors;  /* NULL: the last 4 KiB go to `ret->errors` */
-    bool terminal;              /* of the size of ours; for `seatrial ssh` */
+    bool terminal;              /* this process's own instead of the three, which are NULL then; for
+                                   `seatrial ssh` */
 };
 struct host_exec_result {
     int exit_code; /* -1: ended by a signal */
     char signal[16];
     char errors[4096]; /* the end of stderr, harmless */
 };
-/* Runs it to its end. A cancelled command is hung up on (and, here, killed with its process group).
- */
+/* Runs it to its end: 0, whatever its exit code. 1: a sink wanted no more. A command that is cut
+ * off, by the task or a sink, is hung up on (and, here, killed with its process group). */
 int host_exec(struct host *host, const struct host_exec *exec, const struct task *task,
               struct host_exec_result *ret, struct error *err);
 
