@@ -24,6 +24,9 @@ enum {
     LOADER_WORDS_MAX = 1024,
     LOADER_WORDS_SIZE_MAX = 64 * 1024,
 
+    /* Requests imported: kept in memory, 48 bytes each, to be put in order. */
+    LOADER_IMPORT_MAX = 20 * 1000 * 1000,
+
     /* Logs merged or summarized at once: each is an open file. */
     LOADER_FILES_MAX = 256,
 

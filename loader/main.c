@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 #include "loader/durations.h"
+#include "loader/import.h"
 #include "loader/logs.h"
 #include "loader/options.h"
 #include "loader/trial.h"
@@ -64,7 +65,8 @@ static int run(const struct options *options) {
     if (cancel_init(&cancel, &err) < 0)
         return complain(&err);
     catch_signals();
-    int r = trial_run(options, &cancel, &err);
+    int r = options->command == OPTIONS_IMPORT ? import_run(options, &err)
+                                               : trial_run(options, &cancel, &err);
     int status = r < 0 ? complain(&err) : r == TRIAL_GOOD ? 0 : 1;
     if (r == TRIAL_NOT_ALL_ACKNOWLEDGED)
         fputs("loader: not every request was acknowledged\n", stderr);
@@ -106,6 +108,7 @@ int main(int argc, char **argv) {
     case OPTIONS_SUMMARIZE:
         return logs_summarize(options.files, options.files_count, stdout, &err) < 0 ? complain(&err)
                                                                                     : 0;
+    case OPTIONS_IMPORT:
     case OPTIONS_RUN: break;
     }
     return run(&options);

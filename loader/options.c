@@ -209,10 +209,15 @@ static const struct command {
     const char *name;
     enum options_command command;
     size_t files_max;
+    int keys[8]; /* options that it knows, 0 behind the last */
 } commands[] = {
-    {"export", OPTIONS_EXPORT, 1},
-    {"merge", OPTIONS_MERGE, LOADER_FILES_MAX},
-    {"summarize", OPTIONS_SUMMARIZE, LOADER_FILES_MAX},
+    {"export", OPTIONS_EXPORT, 1, {0}},
+    {"import",
+     OPTIONS_IMPORT,
+     1,
+     {'b', KEY_OUT, KEY_RATE, KEY_ARRIVAL, KEY_WARM_UP, KEY_COOL_DOWN, 0}},
+    {"merge", OPTIONS_MERGE, LOADER_FILES_MAX, {'o', 0}},
+    {"summarize", OPTIONS_SUMMARIZE, LOADER_FILES_MAX, {0}},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -239,12 +244,19 @@ static error_t take_word(const char *word, struct parse *p) {
     return EINVAL;
 }
 
+static bool knows(const struct command *c, int key) {
+    for (const int *k = c->keys; *k; k++)
+        if (*k == key)
+            return true;
+    return key == 'o'; /* whose own complaint is better */
+}
+
 /* Files where files are needed, and no options that would do nothing. */
 static int check_command(const struct parse *p, struct error *err) {
     const struct options *o = p->options;
     const struct command *c = command_of(o->command);
     for (size_t i = 0; c && i < ROWS; i++)
-        if (p->given[i] && rows[i].key != 'o')
+        if (p->given[i] && !knows(c, rows[i].key))
             return error_set(err, ERROR_USAGE, "option --%s is of a load, not of `loader %s'",
                              rows[i].name, c->name);
     if (c && o->files_count == 0)
@@ -316,7 +328,7 @@ static char *help_with_preset(int key, const char *text, void *input) {
     return (char *)(uintptr_t)text; /* argp gives back what it was given */
 }
 
-static const char usage[] = "\nexport FILE\nmerge FILE... -o FILE\nsummarize FILE...";
+static const char usage[] = "\nexport FILE\nimport FILE\nmerge FILE... -o FILE\nsummarize FILE...";
 static const char manual[] =
     "Sends requests to a cluster of replicas and measures how long each takes.\v"
     "Closed loop (the default): every client of the pool sends its next request when its last one "
@@ -325,7 +337,9 @@ static const char manual[] =
     "--time, or with the rate's last phase, whichever comes first; -b 0 and none of the others: "
     "when a signal says so. With no arguments at all, the words of SEATRIAL_LOADER_ARGS are the "
     "arguments.\n\n"
-    "`loader export FILE' prints a requests.bin as CSV. `loader merge' makes one log of several "
+    "`loader export FILE' prints a requests.bin as CSV. `loader import FILE' takes such CSV, of "
+    "whatever generator, and leaves load.json and latency.hlog in --out; it knows -b, --rate, "
+    "--arrival, --warm-up and --cool-down. `loader merge' makes one log of several "
     "latency.hlog, `loader summarize' prints the percentiles of all that is in them: exactly.\n\n"
     "Exit status: 0 all requests were acknowledged; 1 they were not, or not sent as asked; 2 the "
     "command line is wrong; "
@@ -361,7 +375,7 @@ static void conclude(const struct parse *p) {
     o->seed_given = p->given[row_of(KEY_SEED) - rows];
     bool open = p->given[row_of(KEY_RATE) - rows];
     bool ends = o->time_ns > 0 || (open && rate_end_ns(&o->rate) != UINT64_MAX);
-    if (ends && !p->given[row_of('b') - rows])
+    if ((ends || o->command == OPTIONS_IMPORT) && !p->given[row_of('b') - rows])
         o->requests = 0;
     if (open)
         o->concurrency = o->clients;
@@ -391,6 +405,8 @@ uint64_t options_span_ns(const struct options *o) {
 /* Whether they leave something to measure. */
 static int check_windows(const struct options *o, struct error *err) {
     uint64_t span_ns = options_span_ns(o);
+    if (o->command == OPTIONS_IMPORT)
+        return 0; /* how long it was will be seen */
     if (o->cool_down_ns > 0 && span_ns == UINT64_MAX)
         return error_set(err, ERROR_USAGE, "option --cool-down needs an end that is known before");
     if (o->warm_up_ns + o->cool_down_ns >= span_ns)

@@ -20,6 +20,7 @@
 enum options_command {
     OPTIONS_RUN,
     OPTIONS_EXPORT,    /* loader export FILE */
+    OPTIONS_IMPORT,    /* loader import FILE */
     OPTIONS_MERGE,     /* loader merge FILE... -o OUT */
     OPTIONS_SUMMARIZE, /* loader summarize FILE... */
     OPTIONS_HELP,
@@ -28,7 +29,7 @@ enum options_command {
 
 struct options {
     enum options_command command;
-    const char *files[LOADER_FILES_MAX]; /* of the last three */
+    const char *files[LOADER_FILES_MAX]; /* of these four */
     size_t files_count;
     const char *merged_path; /* -o */
 

@@ -149,8 +149,12 @@ void summary_duration(struct buffer *out, int width, uint64_t ns) {
         buffer_format(out, "%*.3f s%s", width, value / (double)NS_PER_SEC, width ? " " : "");
 }
 
-static void text_model(const struct options *o, struct buffer *out) {
-    if (options_open(o))
+static void text_model(const struct summary *s, struct buffer *out) {
+    const struct options *o = s->options;
+    if (!s->run)
+        buffer_format(out, "model        %s loop, measured by another generator\n",
+                      options_open(o) ? "open" : "closed");
+    else if (options_open(o))
         buffer_format(out,
                       "model        open loop, %s arrivals, %" PRIu64 " clients, at most %" PRIu64
                       " requests in flight\n",
@@ -164,7 +168,9 @@ static void text_model(const struct options *o, struct buffer *out) {
 
 static void text_load(const struct summary *s, struct buffer *out) {
     const struct options *o = s->options;
-    text_model(o, out);
+    text_model(s, out);
+    if (!s->run)
+        return;
     buffer_format(out,
                   "request      %" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64
                   " B, payload of %" PRIu64 " B",
@@ -205,10 +211,13 @@ static void text_counts(const struct summary *s, struct buffer *out) {
     buffer_format(
         out, "requests     %" PRIu64 " asked for, %" PRIu64 " sent, %" PRIu64 " acknowledged\n",
         s->intended, r->sent, r->outcomes[OUTCOME_ACKNOWLEDGED]);
-    buffer_format(out, "errors       %" PRIu64 " timed out (after ",
-                  r->outcomes[OUTCOME_TIMED_OUT]);
-    summary_duration(out, 0, s->options->request_timeout_ns);
-    buffer_format(out, "), %" PRIu64 " failed, %" PRIu64 " overloaded, %" PRIu64 " unsent\n",
+    buffer_format(out, "errors       %" PRIu64 " timed out", r->outcomes[OUTCOME_TIMED_OUT]);
+    if (s->run) {
+        buffer_text(out, " (after ");
+        summary_duration(out, 0, s->options->request_timeout_ns);
+        buffer_text(out, ")");
+    }
+    buffer_format(out, ", %" PRIu64 " failed, %" PRIu64 " overloaded, %" PRIu64 " unsent\n",
                   r->outcomes[OUTCOME_FAILED], r->outcomes[OUTCOME_OVERLOADED],
                   r->outcomes[OUTCOME_UNSENT]);
     if (r->late > 0)

@@ -21,7 +21,7 @@
 struct summary {
     const struct options *options;
     const struct record *record;
-    const char *run; /* id of the trial */
+    const char *run; /* id of the trial; NULL: imported, and nothing is known of the requests */
     uint64_t seed;   /* given or drawn */
     uint32_t threads;
     uint64_t intended; /* requests asked for */

@@ -192,6 +192,92 @@ static void export_tells_a_damaged_file(void **state) {
     assert_says(s.err, "open 'nothing': No such file or directory");
 }
 
+static void what_was_exported_is_imported_as_it_was_measured(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"requests.acknowledged",    "latency_ns.min",
+                                          "latency_ns.p50",           "latency_ns.p9999",
+                                          "latency_ns.max",           "latency_from_send_ns.p50",
+                                          "latency_from_send_ns.p999"};
+    enum { NUMBERS = sizeof numbers / sizeof *numbers };
+    int64_t measured[NUMBERS];
+    cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
+    stage_start(&s, STAGE_HERE "-b 500 -c 3 -d 100");
+    stage_wait(&s);
+    assert_status(&s, 0);
+    for (int i = 0; i < NUMBERS; i++)
+        measured[i] = stage_number(&s, numbers[i]);
+    stage_start(&s, "export out/requests.bin");
+    stage_wait(&s);
+    folder_write(&s.folder, "requests.csv", s.out);
+
+    stage_start(&s, "import requests.csv --out out");
+    stage_wait(&s);
+    assert_status(&s, 0);
+    for (int i = 0; i < NUMBERS; i++)
+        assert_int_equal(stage_number(&s, numbers[i]), measured[i]);
+    assert_says(s.out, "closed loop, measured by another generator");
+    stage_start(&s, "summarize out/latency.hlog");
+    stage_wait(&s);
+    assert_says(s.out, "(no tag): 500 values");
+    assert_says(s.out, "from-send: 500 values");
+    stage_start(&s, "import requests.csv --out out -b 501");
+    stage_wait(&s);
+    assert_status(&s, 1);
+    assert_int_equal(stage_number(&s, "requests.intended"), 501);
+}
+
+#define COLUMN_NAMES "client,number,intended_ns,sent_ns,latency_ns,outcome\n"
+
+static void imported_lines_may_stand_in_any_order_and_span_seconds(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    folder_write(&s.folder, "requests.csv",
+                 COLUMN_NAMES ",,1700000003200000000,1700000003200000000,50000000,acknowledged\n"
+                              "7,1,1700000000000000000,1700000000001000000,9000000,acknowledged\n"
+                              "7,2,1700000001000000000,,2000000000,unsent\n"
+                              "8,1,1700000001000000000,1700000001000000000,5000,failed\r\n");
+    stage_start(&s, "import requests.csv --out out --rate 1:4s");
+    stage_wait(&s);
+    assert_status(&s, 1);
+    assert_counts(&s, 2, 0, 1, 0);
+    assert_int_equal(stage_number(&s, "requests.unsent"), 1);
+    assert_int_equal(stage_number(&s, "requests.sent"), 3);
+    cleanup_free char *log = folder_read(&s.folder, "out/latency.hlog");
+    assert_says(log, "#[StartTime: 1700000000.000 ");
+    assert_says(log, "\n1700000000.000,1.000,9.");
+    assert_says(log, "\n1700000003.000,0.250,50.");
+    assert_says(s.err, "the load was not generated as asked");
+}
+
+static void what_cannot_be_imported_is_named_with_its_line(void **state) {
+    (void)state;
+    static const char *const files[][2] = {
+        {"", "there is no request in it"},
+        {COLUMN_NAMES, "there is no request in it"},
+        {"latency\n5\n", "line 1 is not 'client,number,"},
+        {COLUMN_NAMES "1,1,5,5,5\n", "line 2: 5 columns instead of 6"},
+        {COLUMN_NAMES "1,1,5,5,5,failed,\n", "line 2: more than 6 columns"},
+        {COLUMN_NAMES "1,1,5,5,5,acknowledged\n1,2,5,5,5,lost\n",
+         "line 3: 'lost' is not an outcome"},
+        {COLUMN_NAMES "1,1,5,4,5,failed\n", "line 2: it was sent before it was intended"},
+        {COLUMN_NAMES "1,1,5,9,3,failed\n", "line 2: its latency cannot be"},
+        {COLUMN_NAMES "1,1,5,,3,acknowledged\n", "line 2: what is unsent has no sent_ns"},
+        {COLUMN_NAMES "1,1,-5,5,3,failed\n", "line 2: '-5' is not a whole number"},
+        {COLUMN_NAMES "1,1,5,5,99999999999999999,failed\n", "line 2: its latency cannot be"},
+        {COLUMN_NAMES "1,1,5,5,5,failed\n1,1,9000000000000000000,9000000000000000000,5,failed\n",
+         "took more than 30 days"},
+    };
+    cleanup(stage_down) struct stage s = stage_empty();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        folder_write(&s.folder, "requests.csv", files[i][0]);
+        stage_start(&s, "import requests.csv --out out");
+        stage_wait(&s);
+        assert_int_not_equal(s.status, 0);
+        assert_says(s.err, files[i][1]);
+        assert_false(folder_has(&s.folder, "out"));
+    }
+}
+
 static void help_and_version_are_printed(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -218,6 +304,9 @@ int main(void) {
         cmocka_unit_test(files_of_an_earlier_load_are_gone),
         cmocka_unit_test(a_wrong_cluster_file_is_named_with_its_line),
         cmocka_unit_test(export_tells_a_damaged_file),
+        cmocka_unit_test(what_was_exported_is_imported_as_it_was_measured),
+        cmocka_unit_test(imported_lines_may_stand_in_any_order_and_span_seconds),
+        cmocka_unit_test(what_cannot_be_imported_is_named_with_its_line),
         cmocka_unit_test(help_and_version_are_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
