@@ -21,6 +21,7 @@ check_machine() {
 engine_folder() {
   case $1 in
     none | 20.10) echo "$1" ;;
+    26.1 | 28.5) "$here/parts" "engine-$1" || die "engine $1 cannot be had here" ;;
     *) die "there is no engine $1" ;;
   esac
 }
@@ -80,12 +81,16 @@ prepare_host() {
   rm -f "$state/h$n"/{answer,pid,off}
   [ -p "$state/h$n/control" ] || mkfifo -m 600 "$state/h$n/control"
   echo "$version" >"$state/h$n/version"
-  engine_folder "$version" >"$state/h$n/engine"
+  printf '%s\n' "${folders[$version]}" >"$state/h$n/engine"
 }
 
 start_rig() {
-  local n versions
+  local n version versions
+  local -A folders
   IFS=, read -ra versions <<<"$engines"
+  for version in "${versions[@]}"; do
+    folders[$version]=$(engine_folder "$version") # before anything is there that would have to be removed
+  done
   end_rig # what a killed one has left
   rm -rf --one-file-system "$state"
   mkdir -p "$state"

@@ -9,7 +9,7 @@ enter_file_system() {
   chmod 700 "$root/h$n/private/root"
   chmod 1777 "$root/h$n"/private/{tmp,var-tmp}
   mount -n -t overlay -o "lowerdir=/,upperdir=$root/h$n/files,workdir=$root/h$n/work,index=off,metacopy=off" "$name-h$n" "$top"
-  mkdir -p "$top"/{proc,sys,dev,run,var/lib/docker,opt/engine,etc/docker}
+  mkdir -p "$top"/{proc,sys,dev,run,var/lib/docker,etc/docker}
   mount -n -t proc proc "$top/proc"
   mount -n --rbind /sys "$top/sys"
   mount -n --rbind /dev "$top/dev"
@@ -22,7 +22,10 @@ enter_file_system() {
   mount -n --bind "$state/h$n" "$top/run/rig"
   mount -n --bind "$root/h$n/docker" "$top/var/lib/docker"
   engine=$(cat "$state/h$n/engine")
-  [ ! -d "$engine" ] || mount -n --bind "$engine" "$top/opt/engine"
+  if [ -d "$engine" ]; then # its programs know where their libraries are
+    mkdir -p "$top$engine"
+    mount -n --bind "$engine" "$top$engine"
+  fi
   if [ ! -e "$root/h$n/installed" ]; then
     install_host "$n" "$top"
     touch "$root/h$n/installed"
@@ -75,7 +78,7 @@ start_engine() {
   local n=$1 deadline=$((SECONDS + 60)) dockerd
   engine_runs && return 0
   rm -f /run/docker.pid
-  PATH=/opt/engine/bin:$PATH dockerd --host unix:///run/docker.sock --host unix:///run/rig/docker.sock \
+  PATH=$(cat /run/rig/engine)/bin:$PATH dockerd --host unix:///run/docker.sock --host unix:///run/rig/docker.sock \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$name/h$n" --bridge=none --iptables=false --ip6tables=false \
     --shutdown-timeout 10 --log-level warn >>/run/rig/dockerd.log 2>&1 3>&- &
   dockerd=$!
