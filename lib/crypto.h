@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Hashes, random bytes and base64: OpenSSL's one door.
+ * Hashes, random bytes, base64, and keys that sign: OpenSSL's one door.
  *
  * The algorithm is fetched once per process (an implicit fetch costs more than hashing 64 bytes).
  * SHA-256 of memory cannot fail; that OpenSSL has no SHA-256, or no memory, ends the program.
@@ -11,10 +11,12 @@
  */
 
 #include "lib/buffer.h"
+#include "lib/cleanup.h"
 #include "lib/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     SHA256_SIZE = 32,
@@ -56,3 +58,81 @@ void base64_encode(const void *data, size_t size, struct buffer *out);
 /* Exactly what base64_encode writes, appended. ERROR_INVALID for anything else (spaces and missing
  * padding too), ERROR_LIMIT if `out` is too small (and overflowed then). */
 int base64_decode(const char *text, size_t size, struct buffer *out, struct error *err);
+
+/* ---- what file formats of others use; for new things there is SHA-256 ---- */
+
+enum { SHA1_SIZE = 20, SHA512_SIZE = 64 };
+
+void sha512_of(const void *data, size_t size, unsigned char out[SHA512_SIZE]);
+void hmac_sha1(const void *key, size_t key_size, const void *data, size_t size,
+               unsigned char out[SHA1_SIZE]);
+
+/*
+ * Decrypts in place, without padding. `cipher` is OpenSSL's name: "AES-256-CTR", "AES-256-CBC",
+ * "AES-256-GCM", "DES-EDE3-CBC", "ChaCha20" (its initialisation vector: 64 bits of counter, then 64
+ * of nonce, little endian). `tag` (16 bytes) only for GCM. ERROR_INVALID when the tag is not
+ * right, or the size not of whole blocks.
+ */
+struct decryption {
+    const char *cipher;
+    const unsigned char *key, *vector;
+    size_t key_size, vector_size;
+    const unsigned char *tag; /* NULL: not an authenticated cipher */
+};
+int decrypt(const struct decryption *how, unsigned char *data, size_t size, struct error *err);
+/* One-time authenticator of RFC 8439, section 2.5. */
+void poly1305(const unsigned char key[32], const void *data, size_t size, unsigned char out[16]);
+/* Takes as long whatever the difference. */
+bool secret_equal(const void *a, const void *b, size_t size);
+
+/* ---- private keys ---- */
+
+enum signing_key_type {
+    SIGNING_RSA, /* of 1024 to 16384 bits */
+    SIGNING_ED25519,
+    SIGNING_P256,
+    SIGNING_P384,
+    SIGNING_P521,
+};
+/* Can be used by several threads at once. */
+struct signing_key;
+void signing_key_free(struct signing_key *key);
+DEFINE_CLEANUP_FREE(signing_key);
+
+/*
+ * From PEM text: PKCS#1, PKCS#8, SEC1, encrypted or not. 1: it is encrypted, and the passphrase is
+ * NULL or wrong. ERROR_INVALID: no such key in it, or of another type.
+ */
+int signing_key_from_pem(const char *text, size_t size, const char *passphrase,
+                         struct signing_key **ret, struct error *err);
+
+/* Numbers are big endian, leading zeros allowed; ERROR_INVALID where they make no key. */
+struct signing_number {
+    const unsigned char *bytes;
+    size_t size;
+};
+struct signing_rsa {
+    struct signing_number n, e, d, p, q, q_inverse;
+};
+int signing_key_from_rsa(const struct signing_rsa *rsa, struct signing_key **ret,
+                         struct error *err);
+int signing_key_from_seed(const unsigned char seed[32], struct signing_key **ret,
+                          struct error *err);
+/* `point`: the public key, uncompressed as in SEC 1, section 2.3.3. */
+int signing_key_from_scalar(enum signing_key_type type, struct signing_number scalar,
+                            struct signing_number point, struct signing_key **ret,
+                            struct error *err);
+
+enum signing_key_type signing_key_type(const struct signing_key *key);
+
+/* Appends what others may know, big endian and without leading zeros: the modulus and the exponent
+ * of an RSA key, the point of an ECDSA key, the 32 bytes of an Ed25519 key (`second`: nothing). */
+void signing_key_public(const struct signing_key *key, struct buffer *first, struct buffer *second);
+
+enum signing_hash { SIGNING_SHA256, SIGNING_SHA384, SIGNING_SHA512 };
+/*
+ * Appends the signature: RSA by PKCS#1 v1.5, as long as the modulus; Ed25519: 64 bytes, `hash` has
+ * no meaning; ECDSA: r and s, each as long as the curve's order.
+ */
+int signing_key_sign(const struct signing_key *key, enum signing_hash hash, const void *data,
+                     size_t size, struct buffer *ret, struct error *err);
