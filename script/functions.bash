@@ -71,10 +71,11 @@ remove_cgroups() {
 
 # A process is known by its id and the time it started, because ids are used again. Fails for one that has ended.
 start_time() {
-  local fields
-  read -ra fields 2>/dev/null <"/proc/$1/stat" || return 1
-  [ "${fields[2]}" != Z ] || return 1
-  echo "${fields[21]}"
+  local line fields
+  read -r line 2>/dev/null <"/proc/$1/stat" || return 1
+  read -ra fields <<<"${line##*) }" # behind the program's name, in which anything may stand
+  [ "${fields[0]}" != Z ] || return 1
+  echo "${fields[19]}"
 }
 
 # The init: the one child of `unshare`.

@@ -71,8 +71,9 @@ make_logins() {
   install -d -m 700 -o 5002 -g 5002 "$top/home/sudoer"
 }
 
+# The first value of an option is the one that holds.
 sshd_config() {
-  cat "$state/h$1/sshd_options" 2>/dev/null || true
+  cat /run/rig/sshd_options 2>/dev/null || true
   cat <<EOF
 Port 22
 HostKey /run/rig/host_key

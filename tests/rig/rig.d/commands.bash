@@ -13,6 +13,9 @@ check_machine() {
   for program in ip nsenter unshare setpriv flock curl sshd ssh-keygen sudo; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
+  [ "$registry" = none ] || for program in docker-registry iptables ss; do
+    command -v $program >/dev/null || missing+=("$program")
+  done
   [ "$engines" = none ] || command -v dockerd >/dev/null || missing+=(dockerd)
   [ ${#missing[@]} = 0 ] || die "missing: ${missing[*]}; script/bootstrap test installs them"
 }
@@ -29,7 +32,7 @@ engine_folder() {
 # Sets hosts and subnet, for commands on a rig that runs.
 need_rig() {
   # shellcheck disable=SC2034 # subnet is for those who need the rig
-  if ! rig_pid >/dev/null || ! read -r subnet hosts 2>/dev/null <"$state/rig"; then
+  if ! rig_pid >/dev/null || ! read -r subnet hosts registry 2>/dev/null <"$state/rig"; then
     die "no rig runs in $root (start one with: rig up)"
   fi
 }
@@ -41,24 +44,33 @@ need_host() {
   fi
 }
 
+# In $1 lie the answers of a host's init, or of the rig's.
 wait_answer() {
-  local n=$1 question=$2 deadline=$((SECONDS + 90)) got status
-  until read -r got status 2>/dev/null <"$state/h$n/answer" && [ "$got" = "$question" ]; do
-    if ! rig_pid >/dev/null || [ $SECONDS -ge $deadline ] || ! host_runs "$n"; then
-      tail -n 15 "$state/init.log" "$state/h$n"/*.log >&2 || true
-      die "host h$n does not answer"
-    fi
+  local where=$1 question=$2 deadline=$((SECONDS + 90)) got status=''
+  until read -r got status 2>/dev/null <"$where/answer" && [ "$got" = "$question" ]; do
+    if ! rig_pid >/dev/null || [ $SECONDS -ge $deadline ]; then break; fi
     sleep 0.02
   done
-  [ "$status" = 0 ] || { tail -n 15 "$state/h$n"/*.log >&2; die "host h$n: '$question' failed"; }
+  [ "$status" = 0 ] || {
+    tail -n 15 "$state"/*.log "$where"/*.log >&2 || true
+    die "${where##*/}: '$question' ${status:+failed}${status:-was never answered}"
+  }
 }
 
 # Asks the init of a host to do something, and waits until it has.
 tell() {
-  local n=$1 question=$$-$RANDOM
+  local n=$1 question=${*:2}
   host_runs "$n" || die "host h$n is powered off"
+  question=${question// /-}-$$
   echo "$question ${*:2}" >"$state/h$n/control"
-  wait_answer "$n" "$question"
+  wait_answer "$state/h$n" "$question"
+}
+
+# The same of the rig's init.
+tell_rig() {
+  local n=$1 word=$2
+  echo "$word-$$ $n $word" >"$state/control"
+  wait_answer "$state" "$word-$$"
 }
 
 host_runs() {
@@ -98,7 +110,8 @@ start_rig() {
   exec 8>/run/seatrial-rig.lock
   flock 8 # until the addresses are taken
   subnet=$(choose_subnet)
-  echo "$subnet $hosts" >"$state/rig"
+  [ "$registry" = none ] || registry=$(choose_port)
+  echo "$subnet $hosts $registry" >"$state/rig"
   mkfifo -m 600 "$state/control"
   make_access
   for ((n = 1; n <= hosts; n++)); do prepare_host "$n" "${versions[(n - 1) % ${#versions[@]}]}"; done
@@ -109,7 +122,11 @@ start_rig() {
       sleep 0.02
     done
     flock --unlock 8
-    wait_answer "$n" boot
+    wait_answer "$state/h$n" boot
+  done
+  until [ "$registry" = none ] || registry_answers; do
+    rig_pid >/dev/null || die "the registry did not start: $(tail -n 5 "$state/registry.log")"
+    sleep 0.02
   done
 }
 
@@ -165,6 +182,7 @@ command_env() {
   need_rig
   assign RIG_ROOT "$root"
   assign RIG_HOSTS "$hosts"
+  [ "$registry" = none ] || assign RIG_REGISTRY "127.0.0.1:$registry"
   assign RIG_GATEWAY "$subnet.1"
   assign RIG_USERS 'root member sudoer'
   assign RIG_SSH_CONFIG "$ssh/config"
@@ -208,8 +226,8 @@ inside_power_off() {
 command_reboot() {
   command_powercut "$1"
   rm -f "$state/h$1"/{off,answer,pid,docker.sock,sshd.pid}
-  echo "$1" >"$state/control"
-  wait_answer "$1" boot
+  tell_rig "$1" boot
+  wait_answer "$state/h$1" boot
 }
 
 command_cut() {
@@ -219,7 +237,7 @@ command_cut() {
 
 command_heal() {
   need_host "${1:-}"
-  in_rig ip -n fabric link set "h$1" master br0
+  in_rig ip -n fabric link set "h$1" master "$(bridge_of "$1")"
 }
 
 command_engine() {
@@ -227,6 +245,49 @@ command_engine() {
   case ${2:-} in start | stop | kill) ;; *) die "engine $1: start, stop or kill?" ;; esac
   lock_rig
   tell "$1" engine "$2"
+}
+
+# A duration as microseconds.
+microseconds() {
+  case $1 in
+    *[0-9]us) echo "${1%us}" ;;
+    *[0-9]ms) echo "$((${1%ms} * 1000))" ;;
+    *[0-9]s) echo "$((${1%s} * 1000000))" ;;
+    *) return 1 ;;
+  esac
+}
+
+command_slow() {
+  local time
+  need_host "${1:-}"
+  [ "${2:-}" != off ] || time=fast
+  [ -n "${time:-}" ] || time=$(microseconds "${2:-}") || die "how slow? A time like 20ms or 500us, or off"
+  lock_rig
+  if [ "$time" = fast ]; then
+    tell_rig "$1" fast
+    return
+  fi
+  [ -x "$root/delay" ] || cc -O2 -D_GNU_SOURCE -o "$root/delay" "$here/delay.c"
+  tell_rig "$1" $((time / 2))
+}
+
+command_disk() {
+  need_host "${1:-}"
+  [[ ${2:-} =~ ^([0-9]+[kmg]?|off)$ ]] || die "disk $1: which size (as 200m), or off?"
+  lock_rig
+  rm -f "$state/h$1/disk"
+  [ "$2" = off ] || echo "$2" >"$state/h$1/disk"
+  tell "$1" disk
+}
+
+command_fill() {
+  local free
+  need_host "${1:-}"
+  [ -e "$state/h$1/disk" ] || die "the disk of h$1 is the machine's: give it one of its own first (rig disk $1 200m)"
+  in_host "$1" rm -f /var/lib/docker/filler
+  [ "${2:-}" != off ] || return 0
+  free=$(in_host "$1" stat -f -c '%a * %S' /var/lib/docker)
+  in_host "$1" fallocate --length $((free - ${2:-0})) /var/lib/docker/filler
 }
 
 command_sshd() {

@@ -52,7 +52,7 @@ install_host() {
 
 start_sshd() {
   : >/run/rig/sshd.log
-  sshd_config "$1" >/run/rig/sshd_config
+  sshd_config >/run/rig/sshd_config
   /usr/sbin/sshd -f /run/rig/sshd_config -E /run/rig/sshd.log
   until [ -s /run/rig/sshd.pid ]; do sleep 0.01; done
 }
@@ -95,32 +95,42 @@ stop_engine() {
   while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
 
-# Tells the one who asked: $1 is the number of the question, $2 how it went.
-answer() {
-  echo "$1 $2" >/run/rig/answer.new
-  mv /run/rig/answer.new /run/rig/answer
+# A disk of its own for the engine, so small that it can be filled; nothing on it outlives a power cut.
+mount_disk() {
+  if [ -s /run/rig/disk ]; then
+    mount -n -t tmpfs -o "mode=711,size=$(cat /run/rig/disk)" small-disk /var/lib/docker
+  fi
+}
+
+change_disk() {
+  stop_engine TERM
+  ! mountpoint -q /var/lib/docker || [ "$(stat -f -c %T /var/lib/docker)" != tmpfs ] || umount /var/lib/docker
+  mount_disk
+  start_engine "$1"
 }
 
 inside_host() {
   local n=$1 question words status
-  read -r subnet hosts <"$state/rig"
+  read -r subnet hosts registry <"$state/rig"
   hostname "h$n"
   mount -n --make-rprivate /
   enter_file_system "$n"
   exec 3<>/run/rig/control # both ends are ours: reading it never ends
-  start_sshd "$n"
+  mount_disk
+  start_sshd
   status=0
   [ "$(cat /run/rig/engine)" = none ] || start_engine "$n" || status=1
-  answer boot $status
+  answer /run/rig boot $status
   while read -r question words <&3; do
     status=0
     case $words in
       'engine start') start_engine "$n" || status=1 ;;
       'engine stop') stop_engine TERM ;;
       'engine kill') stop_engine KILL ;;
-      sshd) stop_sshd && start_sshd "$n" || status=1 ;;
+      disk) change_disk "$n" || status=1 ;;
+      sshd) stop_sshd && start_sshd || status=1 ;;
       *) status=1 ;;
     esac
-    answer "$question" $status
+    answer /run/rig "$question" $status
   done
 }

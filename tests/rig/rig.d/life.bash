@@ -4,15 +4,30 @@
 
 # The init of the rig: starts the hosts, and starts them again when asked to.
 inside() {
-  local n
-  read -r subnet hosts <"$state/rig"
+  local n question words status
+  read -r subnet hosts registry <"$state/rig"
   mount_cgroups
   clear_inner_root
   network_up
   neighbours 0 "$link" | ip -batch -
+  [ "$registry" = none ] || registry_up
   exec 3<>"$state/control"
   for ((n = 1; n <= hosts; n++)); do boot "$n"; done
-  while read -r n <&3; do boot "$n"; done
+  while read -r question n words <&3; do
+    status=0
+    case $words in
+      boot) boot "$n" ;;
+      fast) speed_up "$n" ;;
+      *) slow_down "$n" "$words" || status=1 ;;
+    esac
+    answer "$state" "$question" $status
+  done
+}
+
+# Tells the one who asked: $1 is where answers lie, $2 the number of the question, $3 how it went.
+answer() {
+  echo "$2 $3" >"$1/answer.new"
+  mv "$1/answer.new" "$1/answer"
 }
 
 # Beforehand the host's last life has ended (power_off).
