@@ -1,12 +1,12 @@
 # Stages one image's build context. The same program gives the same bytes.
 #
 #   <stage_dir>/<name>/Dockerfile
-#                      root/      the program without debug information, the libraries it needs, the dynamic loader
+#                      root/      the programs without debug information, the libraries they need, the dynamic loader
 #                      writable/  the folders that belong to the image's user
 #                      debug/     a static busybox, for the Dockerfile's `debug` target only
 #   <stage_dir>/debug/.build-id/  debug information by build id: gdb -iex 'set debug-file-directory <stage_dir>/debug'
 #
-# Set by the caller: name program stage_dir dockerfile objcopy readelf
+# Set by the caller: name programs stage_dir files objcopy readelf
 
 set(context ${stage_dir}/${name})
 set(root ${context}/root)
@@ -28,7 +28,7 @@ function(copy_as source path)
   endif()
 endfunction()
 
-function(stage_libraries)
+function(stage_libraries program)
   run(output ldd ${program})
   if(output MATCHES "([^\n\t ]+) => not found")
     message(FATAL_ERROR "${program} needs ${CMAKE_MATCH_1}, which is not installed")
@@ -40,8 +40,9 @@ function(stage_libraries)
   endforeach()
 endfunction()
 
-function(stage_program)
-  copy_as(${program} /usr/bin/${name})
+function(stage_program program)
+  get_filename_component(file ${program} NAME)
+  copy_as(${program} /usr/bin/${file})
   run(notes ${readelf} --notes ${program})
   if(NOT notes MATCHES "Build ID: ([0-9a-f][0-9a-f])([0-9a-f]+)")
     message(FATAL_ERROR "${program} has no build id")
@@ -49,7 +50,7 @@ function(stage_program)
   set(debug ${stage_dir}/debug/.build-id/${CMAKE_MATCH_1})
   file(MAKE_DIRECTORY ${debug})
   run(ignored ${objcopy} --only-keep-debug ${program} ${debug}/${CMAKE_MATCH_2}.debug)
-  run(ignored ${objcopy} --strip-debug --strip-unneeded ${root}/usr/bin/${name})
+  run(ignored ${objcopy} --strip-debug --strip-unneeded ${root}/usr/bin/${file})
 endfunction()
 
 function(stage_busybox)
@@ -66,11 +67,13 @@ function(stage_busybox)
 endfunction()
 
 file(REMOVE_RECURSE ${context})
-stage_program()
-stage_libraries()
+foreach(program ${programs})
+  stage_program(${program})
+  stage_libraries(${program})
+endforeach()
 file(MAKE_DIRECTORY ${root}/etc ${root}/tmp ${context}/writable/data ${context}/writable/cores)
 file(WRITE ${root}/etc/passwd "seatrial:x:10001:10001::/cores:/bin/sh\n")
 stage_busybox()
-file(COPY ${dockerfile} DESTINATION ${context})
+file(COPY ${files} DESTINATION ${context})
 run(ignored chmod -R u=rwX,go=rX ${context}) # whatever the umask
 run(ignored chmod 1777 ${root}/tmp)

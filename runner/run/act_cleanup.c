@@ -86,6 +86,8 @@ static int judge_hook(const struct act *act, size_t index, const struct engine_e
         return -1;
     if (result->exit_code == 0)
         return 0;
+    while (said.size > 0 && strchr(" \r\n", said.data[said.size - 1]))
+        said.size--;
     size_t skip = said.size > HOOK_SHOWN_MAX ? said.size - HOOK_SHOWN_MAX : 0;
     text_harmless(&shown, buffer_string(&said) + skip, said.size - skip);
     error_set(err, ERROR_FAILED, "pre_stop '%s' ended with exit status %" PRId64 "%s%s",

@@ -9,7 +9,7 @@ trap 'rm -f "$offences"' EXIT
 
 # Sorted C files: those of the programs, and all. A folder may be missing.
 product_files() {
-  { find lib compose images runner loader executor -name '*.[ch]' 2>/dev/null || true; } | LC_ALL=C sort
+  { find lib compose images runner loader executor examples -name '*.[ch]' 2>/dev/null || true; } | LC_ALL=C sort
 }
 
 c_files() {

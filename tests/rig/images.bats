@@ -26,8 +26,8 @@ teardown_file() {
 }
 
 stage_to() {
-  cmake -Dname=replica -Dprogram="$SEATRIAL_BIN/replica" -Dstage_dir="$1" -Dobjcopy=objcopy -Dreadelf=readelf \
-    -Ddockerfile="$PWD/dockerfiles/replica/Dockerfile" -P dockerfiles/stage.cmake
+  cmake -Dname=replica -Dprograms="$SEATRIAL_BIN/replica" -Dstage_dir="$1" -Dobjcopy=objcopy -Dreadelf=readelf \
+    -Dfiles="$PWD/dockerfiles/replica/Dockerfile" -P dockerfiles/stage.cmake
 }
 
 digest_of() {
