@@ -1,5 +1,6 @@
 #include "lib/http.h"
 
+#include "lib/http_wire.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 
@@ -512,7 +513,7 @@ static int perform(struct call *call, const struct task *task) {
     return code == CURLE_OK ? 0 : set_curl_error(call, code);
 }
 
-static int check_request(const struct http_request *request, struct error *err) {
+int http_check_request(const struct http_request *request, struct error *err) {
     assert(request->method && request->path && !(request->source && request->body));
     size_t size = strlen(request->path);
     if (size > HTTP_PATH_MAX)
@@ -532,7 +533,7 @@ static int check_request(const struct http_request *request, struct error *err) 
 int http_call(struct http *client, const struct http_request *request, const struct task *task,
               struct http_response *ret, struct error *err) {
     http_response_deinit(ret);
-    if (check_request(request, err) < 0)
+    if (http_check_request(request, err) < 0)
         return -1;
     buffer_init(&ret->headers, HTTP_HEADERS_MAX);
     buffer_init(&ret->body, request->body_max ? request->body_max : HTTP_BODY_MAX);
@@ -560,4 +561,122 @@ int http_call(struct http *client, const struct http_request *request, const str
     /* Without the query, which may carry values that are nobody's business. */
     return error_wrap(err, "%s %.*s", request->method, (int)strcspn(request->path, "?"),
                       request->path);
+}
+
+/* ---- a bare connection ---- */
+
+struct http_wire {
+    const struct http *client;
+    CURLM *multi;
+    CURL *easy;
+    int fd;
+    bool ended;
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+static int wait_for_wire(CURLM *multi, const struct task *task, struct error *err) {
+    struct curl_waitfd cancel = {.fd = task->cancel ? task->cancel->event_fd : -1,
+                                 .events = CURL_WAIT_POLLIN};
+    int ms = instant_poll_ms(task->deadline, clock_instant(), POLL_MS_MAX);
+    curl_multi_poll(multi, &cancel, cancel.fd >= 0, ms < 0 ? POLL_MS_MAX : ms, NULL);
+    return task_check(task, err);
+}
+
+static int connect_wire(struct http_wire *wire, const struct task *task, struct error *err) {
+    CURLMcode added = curl_multi_add_handle(wire->multi, wire->easy);
+    assert(added == CURLM_OK);
+    if (task_check(task, err) < 0)
+        return -1;
+    for (;;) {
+        int running, left;
+        CURLMcode performed = curl_multi_perform(wire->multi, &running);
+        assert(performed == CURLM_OK);
+        CURLMsg *message = curl_multi_info_read(wire->multi, &left);
+        if (message && message->msg == CURLMSG_DONE) {
+            CURLcode code = message->data.result;
+            if (code == CURLE_OK)
+                return 0;
+            const char *text = wire->curl_text[0] ? wire->curl_text : curl_easy_strerror(code);
+            char shown[CURL_ERROR_SIZE];
+            text_safe(text, shown, sizeof shown);
+            if (set_connection_error(wire->client, wire->easy, code, shown, err) < 0)
+                return -1;
+            return error_set(err, ERROR_UNREACHABLE, "cannot connect to '%s': %s",
+                             wire->client->where, shown);
+        }
+        if (wait_for_wire(wire->multi, task, err) < 0)
+            return -1;
+    }
+}
+
+int http_wire_open(struct http *client, const struct task *task, struct http_wire **ret,
+                   struct error *err) {
+    cleanup(http_wire_closep) struct http_wire *wire = mem_new(struct http_wire);
+    wire->client = client;
+    wire->multi = curl_multi_init();
+    wire->easy = curl_easy_init();
+    assert(wire->multi && wire->easy);
+    set_connection(client, wire->easy);
+    curl_easy_setopt(wire->easy, CURLOPT_URL, client->base);
+    curl_easy_setopt(wire->easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(wire->easy, CURLOPT_ERRORBUFFER, wire->curl_text);
+    if (connect_wire(wire, task, err) < 0)
+        return -1;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    CURLcode code = curl_easy_getinfo(wire->easy, CURLINFO_ACTIVESOCKET, &fd);
+    assert(code == CURLE_OK && fd != CURL_SOCKET_BAD);
+    wire->fd = fd;
+    *ret = take_ptr(wire);
+    return 0;
+}
+
+void http_wire_close(struct http_wire *wire) {
+    if (!wire)
+        return;
+    curl_multi_remove_handle(wire->multi, wire->easy);
+    curl_easy_cleanup(wire->easy);
+    curl_multi_cleanup(wire->multi);
+    free(wire);
+}
+
+int http_wire_fd(const struct http_wire *wire) {
+    return wire->fd;
+}
+
+static ssize_t moved(struct http_wire *wire, CURLcode code, size_t n, struct error *err) {
+    if (code == CURLE_OK)
+        return (ssize_t)n;
+    if (code == CURLE_AGAIN)
+        return HTTP_WIRE_AGAIN;
+    char shown[CURL_ERROR_SIZE];
+    const char *text = wire->curl_text[0] ? wire->curl_text : curl_easy_strerror(code);
+    text_safe(text, shown, sizeof shown);
+    if (wire->client->tls && strstr(text, "alert"))
+        return error_set(err, ERROR_REFUSED, "'%s' does not accept our certificate (%s)",
+                         wire->client->where, shown);
+    return error_set(err, ERROR_UNREACHABLE, "the connection broke: %s", shown);
+}
+
+ssize_t http_wire_receive(struct http_wire *wire, void *data, size_t size, struct error *err) {
+    size_t n = 0;
+    CURLcode code = curl_easy_recv(wire->easy, data, size, &n);
+    return moved(wire, code, n, err);
+}
+
+ssize_t http_wire_send(struct http_wire *wire, const void *data, size_t size, struct error *err) {
+    size_t n = 0;
+    CURLcode code = curl_easy_send(wire->easy, data, size, &n);
+    return moved(wire, code, n, err);
+}
+
+void http_wire_end(struct http_wire *wire) {
+    struct curl_tlssessioninfo *tls = NULL;
+    if (wire->ended)
+        return;
+    wire->ended = true;
+    if (!wire->client->tls)
+        shutdown(wire->fd, SHUT_WR);
+    else if (curl_easy_getinfo(wire->easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK && tls &&
+             tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals)
+        http_tls_end(tls->internals);
 }

@@ -4,6 +4,7 @@
 #include "lib/text.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -80,6 +81,51 @@ static int check_shape(const char *text, size_t size, struct error *err) {
     return 0;
 }
 
+/*
+ * The text with ".0" behind every integer that int64 cannot hold, so that it is read as a real. (To
+ * have all integers as reals would lose digits of those that fit.) Strings are left alone.
+ */
+static void widen_integers(const char *text, size_t size, struct buffer *out) {
+    static const char number[] = "0123456789+-.eE";
+    bool in_string = false;
+    for (size_t i = 0; i < size;) {
+        size_t n = 1;
+        char c = text[i], digits[24];
+        if (in_string) {
+            n = c == '\\' && i + 1 < size ? 2 : 1;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            bool whole = true;
+            for (; i + n < size && text[i + n] && strchr(number, text[i + n]); n++)
+                whole = whole && text[i + n] >= '0' && text[i + n] <= '9';
+            snprintf(digits, sizeof digits, "%.*s", n < sizeof digits ? (int)n : 23, text + i);
+            errno = 0;
+            strtoll(digits, NULL, 10);
+            buffer_append(out, text + i, n);
+            if (whole && errno == ERANGE)
+                buffer_text(out, ".0");
+            i += n;
+            continue;
+        }
+        buffer_append(out, text + i, n);
+        i += n;
+    }
+}
+
+static json_t *load(const char *text, size_t size, json_error_t *fault) {
+    const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
+    json_t *v = json_loadb(text ? text : "", size, flags, fault);
+    if (v || json_error_code(fault) != json_error_numeric_overflow)
+        return v;
+    cleanup(buffer_deinit) struct buffer wide;
+    buffer_init(&wide, size + size / 8 + 16); /* 2 bytes more for at least 19 */
+    widen_integers(text, size, &wide);
+    assert(!wide.overflowed);
+    return json_loadb(buffer_string(&wide), wide.size, flags, fault);
+}
+
 int json_parse(const char *text, size_t size, size_t size_max, struct json **ret,
                struct error *err) {
     if (size_max == 0 || size_max > JSON_TEXT_MAX)
@@ -90,8 +136,7 @@ int json_parse(const char *text, size_t size, size_t size_max, struct json **ret
         return -1;
 
     json_error_t fault;
-    json_t *v =
-        json_loadb(text ? text : "", size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
+    json_t *v = load(text, size, &fault);
     if (!v) {
         cleanup(buffer_deinit) struct buffer reason;
         buffer_init(&reason, 4 * sizeof fault.text);
@@ -313,6 +358,28 @@ int json_require_number(const struct json *v, const char *path, double *ret, str
     if (!json_is_number(peek(found)))
         return wrong_type(found, path, "a number", err);
     *ret = json_number_value(peek(found));
+    return 0;
+}
+
+int json_require_u64(const struct json *v, const char *path, uint64_t *ret, struct error *err) {
+    double number;
+    if (json_require_number(v, path, &number, err) < 0)
+        return -1;
+    const json_t *found = peek(json_find(v, path));
+    if (json_is_integer(found) && json_integer_value(found) >= 0)
+        *ret = (uint64_t)json_integer_value(found);
+    else if (json_is_real(found) && number >= 0x1p63) /* others were written with a fraction */
+        *ret = number < 0x1p64 ? (uint64_t)number : UINT64_MAX;
+    else
+        return error_set(err, ERROR_INVALID, "'%s' must be a whole number, and not negative", path);
+    return 0;
+}
+
+int json_get_u64(const struct json *v, const char *path, uint64_t fallback, uint64_t *ret,
+                 struct error *err) {
+    if (find_something(v, path))
+        return json_require_u64(v, path, ret, err);
+    *ret = fallback;
     return 0;
 }
 

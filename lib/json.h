@@ -5,7 +5,10 @@
  * The door to jansson.
  *
  * Parsing is bounded in size, depth and number of values, and strict: one value, no duplicate keys,
- * valid UTF-8, no NUL inside strings, integers within int64. Its errors say line and column.
+ * valid UTF-8, no NUL inside strings. Its errors say line and column. An integer that int64 cannot
+ * hold is read as a real, which keeps 15 digits: engines write counters and limits in uint64, and
+ * "no limit" as its maximum, and a document is worth more than the last digits of one such number.
+ * It is no integer for json_get_int, and saturates in json_get_u64.
  *
  * Getters take a *path*: keys joined by dots, and positions in arrays ("State.Health.Status",
  * "layers.0.digest"). Keys that have dots themselves are reached by json_member. There are two
@@ -106,6 +109,9 @@ int json_get_text(const struct json *v, const char *path, const char *fallback, 
                   struct error *err);
 int json_get_int(const struct json *v, const char *path, int64_t fallback, int64_t *ret,
                  struct error *err);
+/* Above INT64_MAX with 15 digits only; from 2^64 on UINT64_MAX. */
+int json_get_u64(const struct json *v, const char *path, uint64_t fallback, uint64_t *ret,
+                 struct error *err);
 /* Integers too. */
 int json_get_number(const struct json *v, const char *path, double fallback, double *ret,
                     struct error *err);
@@ -121,6 +127,7 @@ int json_require_text(const struct json *v, const char *path, const char **ret, 
 /* Also checks the range. */
 int json_require_int(const struct json *v, const char *path, int64_t min, int64_t max, int64_t *ret,
                      struct error *err);
+int json_require_u64(const struct json *v, const char *path, uint64_t *ret, struct error *err);
 int json_require_number(const struct json *v, const char *path, double *ret, struct error *err);
 int json_require_bool(const struct json *v, const char *path, bool *ret, struct error *err);
 int json_require_object(const struct json *v, const char *path, const struct json **ret,

@@ -51,7 +51,9 @@ static void what_is_not_strict_json_is_refused(void **state) {
         "\"a\\u0000b\"",
         "nul",
         "\"\xff\"",
-        "123456789012345678901",
+        "123456789012345678901x",
+        "01234567890123456789012",
+        "[1e999, 18446744073709551615]",
         "NaN",
         "'a'",
         "// x\n1",
@@ -60,6 +62,42 @@ static void what_is_not_strict_json_is_refused(void **state) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         assert_refused(texts[i], strlen(texts[i]), ERROR_INVALID, "line ");
     assert_refused("\"a\0b\"", 5, ERROR_INVALID, "line ");
+}
+
+static void integers_beyond_int64_are_reals_and_the_rest_stays_as_it_is(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    cleanup(json_freep) struct json *v =
+        parsed("{\"max\":18446744073709551615,\"big\":18446744073709549568,\"over\":"
+               "123456789012345678901234567890,\"low\":-9223372036854775809,"
+               "\"last\":9223372036854775807,\"least\":-9223372036854775808,\"half\":0.5,"
+               "\"text\":\"18446744073709551615\\\"18446744073709551615\"}");
+    uint64_t u;
+    int64_t i;
+    assert_int_equal(json_require_u64(v, "max", &u, &err), 0);
+    assert_true(u == UINT64_MAX);
+    assert_int_equal(json_require_u64(v, "big", &u, &err), 0);
+    assert_true(u == UINT64_C(18446744073709549568));
+    assert_int_equal(json_require_u64(v, "over", &u, &err), 0);
+    assert_true(u == UINT64_MAX);
+    assert_int_equal(json_require_int(v, "last", INT64_MIN, INT64_MAX, &i, &err), 0);
+    assert_true(i == INT64_MAX);
+    assert_int_equal(json_require_u64(v, "last", &u, &err), 0);
+    assert_true(u == INT64_MAX);
+    assert_int_equal(json_require_int(v, "least", INT64_MIN, INT64_MAX, &i, &err), 0);
+    assert_true(i == INT64_MIN);
+    assert_string_equal(json_text_or_null(json_member(v, "text")),
+                        "18446744073709551615\"18446744073709551615");
+    assert_int_equal(json_get_u64(v, "none", 7, &u, &err), 0);
+    assert_true(u == 7);
+
+    static const char *const not_u64[] = {"low", "least", "half", "text"};
+    for (size_t n = 0; n < sizeof not_u64 / sizeof *not_u64; n++) {
+        error_clear(&err);
+        assert_int_equal(json_require_u64(v, not_u64[n], &u, &err), -1);
+        assert_int_equal(err.kind, ERROR_INVALID);
+    }
+    assert_int_equal(json_get_int(v, "max", 0, &i, &err), -1);
 }
 
 static void foreign_bytes_in_an_error_are_harmless(void **state) {
@@ -239,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_says_line_and_column),
         cmocka_unit_test(what_is_not_strict_json_is_refused),
+        cmocka_unit_test(integers_beyond_int64_are_reals_and_the_rest_stays_as_it_is),
         cmocka_unit_test(foreign_bytes_in_an_error_are_harmless),
         cmocka_unit_test(depth_is_limited_before_anything_is_built),
         cmocka_unit_test(size_and_number_of_values_are_limited),
