@@ -176,6 +176,7 @@ int engine_call(struct engine *engine, const struct engine_call *call, const str
     struct http_request request = {
         .method = call->method,
         .path = buffer_string(call->path),
+        .headers = call->headers,
         .content_type = text ? "application/json" : call->content_type,
         .body = text ? text : call->data,
         .body_size = text ? strlen(text) : call->data_size,
@@ -196,6 +197,22 @@ int engine_call(struct engine *engine, const struct engine_call *call, const str
     if (r == 0 && ret->status != 304 && (ret->status < 200 || ret->status > 299))
         return refuse(ret, call->method, err);
     return r;
+}
+
+int engine_call_stream(struct engine *engine, const struct buffer *path, const struct json *body,
+                       const struct task *task, struct http_stream **ret, struct error *err) {
+    cleanup(http_response_deinit) struct http_response response = HTTP_RESPONSE_NULL;
+    cleanup_free char *text = json_to_text(body, JSON_LINE);
+    const struct http_request request = {.method = "POST",
+                                         .path = buffer_string(path),
+                                         .content_type = "application/json",
+                                         .body = text,
+                                         .body_size = strlen(text)};
+    struct task limited = task_within(task, engine->call_timeout_ns);
+    int r = http_stream_open(engine->http, &request, "tcp", &limited, &response, ret, err);
+    if (r < 0)
+        add_hint(engine, err);
+    return r > 0 ? refuse(&response, request.method, err) : r;
 }
 
 int engine_call_simple(struct engine *engine, const char *method, const struct buffer *path,

@@ -6,6 +6,7 @@
 
 #include "lib/buffer.h"
 #include "lib/http.h"
+#include "lib/http_stream.h"
 #include "runner/engine/engine.h"
 
 struct engine {
@@ -24,6 +25,7 @@ struct engine_call {
     const char *content_type;
     const void *data; /* or from memory, with its content type */
     size_t data_size;
+    const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const struct sink *sink;
     bool by_task_alone; /* no deadline of the engine's */
     uint64_t extra_ns;  /* on top of the engine's deadline */
@@ -36,6 +38,10 @@ struct engine_call {
  */
 int engine_call(struct engine *engine, const struct engine_call *call, const struct task *task,
                 struct http_response *ret, struct error *err);
+
+/* The same for an answer that is no HTTP any more: POSTs `body`, and gives the connection. */
+int engine_call_stream(struct engine *engine, const struct buffer *path, const struct json *body,
+                       const struct task *task, struct http_stream **ret, struct error *err);
 
 /* The same where only success matters. */
 int engine_call_simple(struct engine *engine, const char *method, const struct buffer *path,

@@ -124,6 +124,48 @@ int engine_container_kill(struct engine *engine, const char *container, const ch
     return r < 0 ? engine_wrap(err, "kill container", container) : 0;
 }
 
+/* The engine says what it is already with 409 (old ones: 500), as it does when it does not run. */
+static int pause_or_not(struct engine *engine, const char *container, const char *action,
+                        const char *already, const struct task *task, struct error *err) {
+    cleanup(buffer_deinit) struct buffer path;
+    int r = container_path(engine, container, action, &path, err);
+    if (r == 0)
+        r = engine_call_simple(engine, "POST", &path, NULL, task, err);
+    if (r < 0 && (err->kind == ERROR_CONFLICT || err->kind == ERROR_REFUSED)) {
+        if (strstr(err->text, already)) {
+            error_clear(err);
+            return 1;
+        }
+        if (strstr(err->text, "not running"))
+            err->kind = ERROR_CONFLICT;
+    }
+    return r;
+}
+
+int engine_container_pause(struct engine *engine, const char *container, const struct task *task,
+                           struct error *err) {
+    int r = pause_or_not(engine, container, "/pause", "already paused", task, err);
+    return r < 0 ? engine_wrap(err, "pause container", container) : r;
+}
+
+int engine_container_unpause(struct engine *engine, const char *container, const struct task *task,
+                             struct error *err) {
+    int r = pause_or_not(engine, container, "/unpause", "not paused", task, err);
+    return r < 0 ? engine_wrap(err, "unpause container", container) : r;
+}
+
+int engine_container_rename(struct engine *engine, const char *container, const char *name,
+                            const struct task *task, struct error *err) {
+    cleanup(buffer_deinit) struct buffer path;
+    if (container_path(engine, container, "/rename", &path, err) < 0 ||
+        engine_check_name("a container", name, err) < 0)
+        return engine_wrap(err, "rename container", container);
+    http_path_query(&path, "name", name);
+    if (engine_call_simple(engine, "POST", &path, NULL, task, err) < 0)
+        return engine_wrap(err, "rename container", container);
+    return 0;
+}
+
 static int read_exit_code(const struct json *v, int64_t *ret, struct error *err) {
     const char *message;
     int64_t code;

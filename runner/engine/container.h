@@ -151,6 +151,16 @@ int engine_container_kill(struct engine *engine, const char *container, const ch
 int engine_container_wait(struct engine *engine, const char *container, const struct task *task,
                           int64_t *ret_exit_code, struct error *err);
 
+/* Return 1 when it is so already. ERROR_CONFLICT when it is not running. */
+int engine_container_pause(struct engine *engine, const char *container, const struct task *task,
+                           struct error *err);
+int engine_container_unpause(struct engine *engine, const char *container, const struct task *task,
+                             struct error *err);
+
+/* ERROR_CONFLICT when the name is taken. */
+int engine_container_rename(struct engine *engine, const char *container, const char *name,
+                            const struct task *task, struct error *err);
+
 /* Its anonymous volumes too if `volumes`. Returns 1 when there is no such container (any more). */
 int engine_container_remove(struct engine *engine, const char *container, bool force, bool volumes,
                             const struct task *task, struct error *err);

@@ -3,8 +3,10 @@
 #include "runner/engine/call.h"
 #include "runner/engine/stdcopy.h"
 
+#include <stdio.h>
+
 /* The output ends a moment before the engine has noted the exit code. */
-enum { ASK_AGAIN_MS_MIN = 2, ASK_AGAIN_MS_MAX = 200 };
+enum { ASK_AGAIN_MS_MIN = 2, ASK_AGAIN_MS_MAX = 200, RESIZE_TRIES = 8 };
 
 int engine_exec_create(struct engine *engine, const char *container,
                        const struct engine_exec_spec *spec, const struct task *task,
@@ -24,6 +26,10 @@ int engine_exec_create(struct engine *engine, const char *container,
         json_set_text(body, "WorkingDir", spec->working_dir);
     if (spec->privileged)
         json_set_bool(body, "Privileged", true);
+    if (spec->input)
+        json_set_bool(body, "AttachStdin", true);
+    if (spec->terminal)
+        json_set_bool(body, "Tty", true);
     cleanup(buffer_deinit) struct buffer path;
     engine_path(engine, &path, "/containers");
     http_path_segment(&path, container);
@@ -70,6 +76,97 @@ int engine_exec_start(struct engine *engine, const char *exec, const struct engi
         r = stdcopy_end(&stdcopy, err);
     return r < 0 ? error_wrap(err, "run the command") : r;
 }
+
+/* ---- with input, or on a terminal ---- */
+
+int engine_exec_resize(struct engine *engine, const char *exec, unsigned rows, unsigned columns,
+                       const struct task *task, struct error *err) {
+    cleanup(buffer_deinit) struct buffer path;
+    char text[16];
+    if (exec_path(engine, exec, "/resize", &path, err) < 0)
+        return error_wrap(err, "resize the terminal");
+    snprintf(text, sizeof text, "%u", rows);
+    http_path_query(&path, "h", text);
+    snprintf(text, sizeof text, "%u", columns);
+    http_path_query(&path, "w", text);
+    if (engine_call_simple(engine, "POST", &path, NULL, task, err) < 0)
+        return error_wrap(err, "resize the terminal");
+    return 0;
+}
+
+struct attachment {
+    struct engine *engine;
+    const char *exec;
+    const struct engine_exec_io *io;
+    const struct task *task;
+};
+
+/* A window of a wrong size is no reason to end what runs in it; a cancellation is. */
+static int follow_size(void *arg, struct error *err) {
+    const struct attachment *a = arg;
+    struct error ignored = ERROR_NULL;
+    unsigned rows = 0, columns = 0;
+    a->io->get_size(a->io->arg, &rows, &columns);
+    if (rows && columns)
+        engine_exec_resize(a->engine, a->exec, rows, columns, a->task, &ignored);
+    return task_check(a->task, err);
+}
+
+/* The engine accepts a size only once the process runs, which it does not say. */
+static int set_first_size(const struct attachment *a, struct error *err) {
+    struct error ignored = ERROR_NULL;
+    unsigned rows = 0, columns = 0;
+    if (!a->io->terminal || !a->io->get_size)
+        return 0;
+    a->io->get_size(a->io->arg, &rows, &columns);
+    for (unsigned i = 0; rows && columns && i < RESIZE_TRIES; i++) {
+        error_clear(&ignored);
+        if (engine_exec_resize(a->engine, a->exec, rows, columns, a->task, &ignored) == 0)
+            return 0;
+        if (task_sleep(a->task, ASK_AGAIN_MS_MIN * NS_PER_MS << i, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int push_raw(void *arg, const void *data, size_t size, struct error *err) {
+    const struct engine_output *output = arg;
+    return output->push(output->arg, ENGINE_STDOUT, data, size, err);
+}
+
+static int attach(struct attachment *a, struct error *err) {
+    const struct engine_exec_io *io = a->io;
+    cleanup(http_stream_closep) struct http_stream *stream = NULL;
+    cleanup(buffer_deinit) struct buffer path;
+    cleanup(json_freep) struct json *body = json_new_object();
+    struct engine_output output = io->output;
+    struct stdcopy stdcopy = {.on_piece = push_piece, .arg = &output};
+    struct sink sink = {.push = io->terminal ? push_raw : stdcopy_push,
+                        .arg = io->terminal ? (void *)&output : (void *)&stdcopy};
+    struct http_stream_io carried = {.input_fd = io->input_fd,
+                                     .input = io->input,
+                                     .output = &sink,
+                                     .wake_fd = io->get_size ? io->resize_fd : -1,
+                                     .on_wake = follow_size,
+                                     .wake_arg = a};
+    json_set_bool(body, "Detach", false);
+    json_set_bool(body, "Tty", io->terminal);
+    if (exec_path(a->engine, a->exec, "/start", &path, err) < 0 ||
+        engine_call_stream(a->engine, &path, body, a->task, &stream, err) < 0 ||
+        set_first_size(a, err) < 0)
+        return -1;
+    int r = http_stream_carry(stream, &carried, a->task, err);
+    return r == 0 && !io->terminal ? stdcopy_end(&stdcopy, err) : r;
+}
+
+int engine_exec_attach(struct engine *engine, const char *exec, const struct engine_exec_io *io,
+                       const struct task *task, struct error *err) {
+    struct attachment a = {.engine = engine, .exec = exec, .io = io, .task = task};
+    int r = attach(&a, err);
+    return r < 0 ? error_wrap(err, "run the command") : r;
+}
+
+/* ---- how it ended ---- */
 
 static int read_state(const struct json *v, struct engine_exec_state *ret, struct error *err) {
     if (json_require_bool(v, "Running", &ret->running, err) < 0 ||

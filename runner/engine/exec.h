@@ -18,6 +18,8 @@ struct engine_exec_spec {
     const char *user;
     const char *working_dir;
     bool privileged;
+    bool input;    /* it reads what engine_exec_attach is given; else nothing */
+    bool terminal; /* it runs on one: line editing, job control, one stream of output */
 };
 
 int engine_exec_create(struct engine *engine, const char *container,
@@ -35,6 +37,28 @@ struct engine_output {
 /* Runs it and carries its output until it ends. By the task alone. */
 int engine_exec_start(struct engine *engine, const char *exec, const struct engine_output *output,
                       const struct task *task, struct error *err);
+
+/*
+ * The same for one that was made with `input` or `terminal`: what somebody types goes in as it is
+ * typed, and a new size of the window is told to the terminal there. The caller puts its own
+ * terminal into raw mode, and back. Ends when the command closes its output, or when the user types
+ * the engine's detach keys (Ctrl-P Ctrl-Q): then the command runs on, as engine_exec_inspect says.
+ */
+struct engine_exec_io {
+    int input_fd;                /* a terminal or pipe; -1: none. Its end is the command's */
+    const struct source *input;  /* or this, which must not block; or NULL */
+    struct engine_output output; /* all of a terminal is ENGINE_STDOUT */
+    bool terminal;               /* as it was made */
+    int resize_fd;               /* can be read when the size may have changed; -1: never */
+    /* The size now, after taking what can be read from `resize_fd`; NULL: the engine's 80 x 24. */
+    void (*get_size)(void *arg, unsigned *ret_rows, unsigned *ret_columns);
+    void *arg;
+};
+int engine_exec_attach(struct engine *engine, const char *exec, const struct engine_exec_io *io,
+                       const struct task *task, struct error *err);
+
+int engine_exec_resize(struct engine *engine, const char *exec, unsigned rows, unsigned columns,
+                       const struct task *task, struct error *err);
 
 struct engine_exec_state {
     bool running;
