@@ -400,6 +400,16 @@ static int extract_file(struct archive_extract *x, struct archive *tar, struct a
     return 0;
 }
 
+static bool is_left_out(const struct archive_extract *x, const char *path) {
+    path += strspn(path, "./");
+    for (const char *const *name = x->options.without; name && *name; name++) {
+        size_t size = strlen(*name);
+        if (strncmp(path, *name, size) == 0 && (path[size] == '\0' || path[size] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static int extract_entry(struct archive_extract *x, struct archive *tar, struct archive_entry *e,
                          struct error *err) {
     const char *path = archive_entry_pathname(e);
@@ -407,6 +417,8 @@ static int extract_entry(struct archive_extract *x, struct archive *tar, struct 
     bool link = archive_entry_hardlink(e) || archive_entry_hardlink_w(e);
     if (!path || path[0] == '\0')
         skipped(x, "", ARCHIVE_SKIP_NAME);
+    else if (is_left_out(x, path))
+        return 0;
     else if (link)
         skipped(x, path, ARCHIVE_SKIP_HARDLINK);
     else if (archive_entry_filetype(e) == AE_IFREG)

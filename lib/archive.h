@@ -141,6 +141,9 @@ struct archive_extract_options {
     /* Leading components taken off each name; entries with no more than these are not extracted.
      * The engine's answer for `/seatrial/out` begins with `out/`: strip 1. */
     size_t strip;
+    /* Names in the archive (before they are stripped) that are passed over with all below them, and
+     * not counted; NULL-terminated, borrowed; or NULL. */
+    const char *const *without;
     /* Told of each entry skipped, with its name as it is in the archive (hostile: see
      * text_harmless). May be NULL. */
     void (*skipped)(void *user, const char *path, enum archive_skip why);
