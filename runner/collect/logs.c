@@ -4,6 +4,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/collect/log_mark.h"
 #include "runner/engine/log.h"
 
 #include <errno.h>
@@ -12,24 +13,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 enum { TAIL_MAX_BYTES = 16 << 10 };
 
 /* A slow container's lines shall be seen by who reads the file meanwhile. */
 #define FLUSH_NS (200 * NS_PER_MS)
 
+/* What is asked for again after a break: lines of the two streams may stand a little out of order.
+ */
+#define OVERLAP_NS (1 * NS_PER_SEC)
+#define AGAIN_PAUSE_NS (500 * NS_PER_MS)
+
 struct log_file {
     FILE *file;
     char *path;
     struct instant flushed;
     bool middle; /* the line goes on */
+    struct log_mark marks[2];
     struct log_watch watch;
     struct log_result result;
 };
 
 struct log_follow {
-    struct engine_options options;
-    char *host, *container;
+    struct log_source source;
+    char *container;
     struct log_file out;
     struct cancel cancel;
     int ended_fd; /* readable once the thread is through */
@@ -56,6 +64,8 @@ static int close_log(struct log_file *out, struct error *err) {
 
 static int write_line(void *arg, const struct engine_log_line *line, struct error *err) {
     struct log_file *out = arg;
+    if (!log_mark_take(&out->marks[line->stream == ENGINE_STDERR], line->timestamp))
+        return 0;
     if (!out->middle)
         fprintf(out->file, "%s %s ", line->timestamp,
                 line->stream == ENGINE_STDERR ? "stderr" : "stdout");
@@ -78,20 +88,36 @@ static int write_line(void *arg, const struct engine_log_line *line, struct erro
     return 0;
 }
 
+static int follow_once(struct log_follow *f, const struct task *task, struct error *err) {
+    struct engine_log_options options = {.follow = true,
+                                         .timestamps = true,
+                                         .tty = f->source.tty,
+                                         .since_ns = log_marks_since(f->out.marks, OVERLAP_NS)};
+    cleanup(engine_closep) struct engine *engine = NULL;
+    if (engine_open(&f->source.engine, task, &engine, err) < 0)
+        return -1;
+    return engine_container_logs(engine, f->container, &options, write_line, &f->out, task, err);
+}
+
 static int follow(struct log_follow *f, struct error *err) {
     struct task task = {.cancel = &f->cancel, .deadline = INSTANT_NEVER};
-    struct engine_log_options options = {.follow = true, .timestamps = true};
-    cleanup(engine_closep) struct engine *engine = NULL;
-    if (engine_open(&f->options, &task, &engine, err) < 0)
-        return -1;
-    int r = engine_container_logs(engine, f->container, &options, write_line, &f->out, &task, err);
-    return r < 0 ? -1 : 0;
+    while (follow_once(f, &task, err) < 0) {
+        if (err->kind != ERROR_UNREACHABLE || !f->source.await)
+            return -1;
+        error_clear(err);
+        if (f->source.await(f->source.arg, &task, err) < 0 ||
+            task_sleep(&task, AGAIN_PAUSE_NS, err) < 0)
+            return -1;
+        f->out.result.breaks++;
+        log_marks_again(f->out.marks);
+    }
+    return 0;
 }
 
 static void *follow_main(void *arg) {
     struct log_follow *f = arg;
     struct error err = ERROR_NULL;
-    f->out.result.complete = follow(f, &err) == 0;
+    f->out.result.complete = follow(f, &err) == 0 && f->out.result.breaks == 0;
     fflush(f->out.file);
     uint64_t one = 1;
     ssize_t n = write(f->ended_fd, &one, sizeof one);
@@ -103,18 +129,15 @@ static void follow_free(struct log_follow *f) {
     cancel_deinit(&f->cancel);
     if (f->ended_fd >= 0)
         close(f->ended_fd);
-    free(f->host);
     free(f->container);
     free(f);
 }
 
-int log_follow_start(const struct engine_options *engine, const char *container, const char *path,
-                     struct log_watch watch, struct log_follow **ret, struct error *err) {
+int log_follow_start(const struct log_source *source, const char *path, struct log_watch watch,
+                     struct log_follow **ret, struct error *err) {
     struct log_follow *f = mem_new(struct log_follow);
-    f->host = text_dup(engine->host);
-    f->options = *engine;
-    f->options.host = f->host;
-    f->container = text_dup(container);
+    f->source = *source;
+    f->container = text_dup(source->container);
     f->cancel.event_fd = -1;
     f->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (f->ended_fd < 0 || cancel_init(&f->cancel, err) < 0 || open_log(&f->out, path, err) < 0) {
@@ -148,11 +171,12 @@ void log_follow_end(struct log_follow *f, uint64_t wait_ns, struct log_result *r
     follow_free(f);
 }
 
-int log_fetch(struct engine *engine, const char *container, const char *path,
+int log_fetch(struct engine *engine, const char *container, bool tty, const char *path,
               const struct task *task, struct log_result *ret, struct error *err) {
     struct log_file out;
-    struct engine_log_options options = {.timestamps = true};
-    if (open_log(&out, path, err) < 0)
+    struct engine_log_options options = {.timestamps = true, .tty = tty};
+    cleanup_free char *beside = text_format("%s.again", path);
+    if (open_log(&out, beside, err) < 0)
         return -1;
     int r = engine_container_logs(engine, container, &options, write_line, &out, task, err);
     struct error closing = ERROR_NULL;
@@ -160,9 +184,15 @@ int log_fetch(struct engine *engine, const char *container, const char *path,
         *err = closing;
         r = -1;
     }
+    if (r >= 0 && rename(beside, path) < 0)
+        r = error_set_os(err, ERROR_IO, errno, "replace '%s'", path);
+    if (r < 0) {
+        unlink(beside); /* what was followed is better than half of it */
+        return -1;
+    }
     *ret = out.result;
-    ret->complete = r >= 0;
-    return r < 0 ? -1 : 0;
+    ret->complete = true;
+    return 0;
 }
 
 static int add_line(void *arg, const struct engine_log_line *line, struct error *err) {
@@ -174,11 +204,12 @@ static int add_line(void *arg, const struct engine_log_line *line, struct error 
     return 0;
 }
 
-char *log_tail(struct engine *engine, const char *container, int count, const struct task *task) {
+char *log_tail(struct engine *engine, const char *container, bool tty, int count,
+               const struct task *task) {
     struct error ignored = ERROR_NULL; /* what we were doing before has its own error */
     struct buffer text;
     buffer_init(&text, TAIL_MAX_BYTES);
-    struct engine_log_options options = {.tail = count};
+    struct engine_log_options options = {.tail = count, .tty = tty};
     engine_container_logs(engine, container, &options, add_line, &text, task, &ignored);
     return buffer_take(&text);
 }

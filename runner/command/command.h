@@ -29,7 +29,8 @@ struct command_context {
     const char *project;    /* -p; NULL: as Compose finds it */
     enum progress_mode progress_mode;
     enum ansi_mode ansi;
-    uint64_t engine_timeout_ns; /* 0: the engine client's default */
+    uint64_t engine_timeout_ns;    /* 0: the engine client's default */
+    uint64_t reconnect_timeout_ns; /* 0: the trial's default */
     struct progress *progress;
     char owner[256]; /* user@host: what we create carries it */
 };

@@ -11,7 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_PROGRESS = 256, OPTION_ANSI, OPTION_ENGINE_TIMEOUT, HELP_MAX = 16 << 10 };
+enum {
+    OPTION_PROGRESS = 256,
+    OPTION_ANSI,
+    OPTION_ENGINE_TIMEOUT,
+    OPTION_RECONNECT_TIMEOUT,
+    HELP_MAX = 16 << 10
+};
 
 static const struct argp_option options[] = {
     {"file", 'f', "FILE", 0, "Compose file (compose.yaml); several are merged", 0},
@@ -23,6 +29,8 @@ static const struct argp_option options[] = {
     {"ansi", OPTION_ANSI, "MODE", 0, "colours: auto, always or never", 0},
     {"engine-timeout", OPTION_ENGINE_TIMEOUT, "DURATION", 0,
      "how long an engine may take for one answer (60s)", 0},
+    {"reconnect-timeout", OPTION_RECONNECT_TIMEOUT, "DURATION", 0,
+     "how long a host that is lost may take to come back (60s)", 0},
     {0},
 };
 
@@ -65,6 +73,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case OPTION_ENGINE_TIMEOUT:
         if (text_to_duration_ns(arg, &a->context->engine_timeout_ns, &err) < 0)
             argp_error(state, "--engine-timeout: %s", err.text);
+        return 0;
+    case OPTION_RECONNECT_TIMEOUT:
+        if (text_to_duration_ns(arg, &a->context->reconnect_timeout_ns, &err) < 0)
+            argp_error(state, "--reconnect-timeout: %s", err.text);
         return 0;
     case ARGP_KEY_ARG: /* the command: what follows is its own */
         a->command = state->next - 1;

@@ -110,12 +110,10 @@ int command_current_run(const struct engine_container_list *list, const struct p
 
 int command_trial_settings(const struct command_context *context, const struct command_files *files,
                            struct trial_settings *ret, struct error *err) {
-    struct engine_options options;
-    if (command_engine_options(context, &options, err) < 0)
-        return -1;
-    *ret = (struct trial_settings){.engine = options,
-                                   .owner = context->owner,
+    (void)err;
+    *ret = (struct trial_settings){.owner = context->owner,
                                    .config_path = files->deployment->folder,
+                                   .reconnect_ns = context->reconnect_timeout_ns,
                                    .progress = context->progress};
     return 0;
 }
@@ -123,10 +121,17 @@ int command_trial_settings(const struct command_context *context, const struct c
 int command_carry_out(const struct command_context *context, const struct command_files *files,
                       const struct plan_options *options, const struct trial_settings *settings) {
     struct error err = ERROR_NULL;
+    struct engine_options engine;
+    cleanup(testbed_closep) struct testbed *testbed = NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
     int status = 0;
-    if (plan_make(files->project, files->deployment, options, &plan, &err) < 0 ||
-        trial_run(plan, settings, stdout, &status, &err) < 0)
+    if (command_engine_options(context, &engine, &err) < 0 ||
+        testbed_new(files->deployment, &engine, &testbed, &err) < 0)
+        return command_fail(context, &err);
+    struct plan_options placed = *options;
+    placed.addresses = testbed->addresses;
+    if (plan_make(files->project, files->deployment, &placed, &plan, &err) < 0 ||
+        trial_run(plan, testbed, settings, stdout, &status, &err) < 0)
         return command_fail(context, &err);
     return status;
 }

@@ -67,7 +67,7 @@ static int look_at_end(const struct act *act, const struct task *task, struct er
     if (r == 0)
         act_record_end(c, &state);
     if (r == 0 && c->ended && !c->stopped_by_us && c->exit_code != 0 && !c->last_lines)
-        c->last_lines = log_tail(act->engine, c->id, LAST_LINES, task);
+        c->last_lines = log_tail(act->engine, c->id, planned(act)->service->tty, LAST_LINES, task);
     return 0;
 }
 
@@ -157,8 +157,9 @@ int act_stop_container(struct act *act, struct error *err) {
     return running || c->started ? 0 : 1;
 }
 
+/* The first one counts; but that the host was lost is what can be mended by trying again. */
 static void note_failure(struct error *first, const struct error *now) {
-    if (first->kind == ERROR_NONE)
+    if (first->kind == ERROR_NONE || now->kind == ERROR_UNREACHABLE)
         *first = *now;
 }
 
@@ -171,7 +172,8 @@ static void collect_log(const struct act *act, const struct task *task, struct e
     if (c->log_result.complete)
         return;
     cleanup_free char *path = path_join(c->folder, "output.log");
-    if (log_fetch(act->engine, c->id, path, task, &c->log_result, &err) < 0) {
+    if (log_fetch(act->engine, c->id, planned(act)->service->tty, path, task, &c->log_result,
+                  &err) < 0) {
         error_wrap(&err, "read the log again");
         note_failure(first, &err);
     }
@@ -184,41 +186,69 @@ static void collect_record(const struct act *act, const struct engine_container 
         note_failure(first, &err);
 }
 
-static void fetch(const struct act *act, const char *path, enum files_as as, const char *folder,
+/* What a container's own files must not replace. */
+static const char *const our_files[] = {"output.log", "container.json", "stats.jsonl",
+                                        "custom",     "cores",          NULL};
+
+/* `place`: in the order of collection. What was fetched by an earlier try is not fetched again. */
+static void fetch(const struct act *act, size_t place, struct files_want want,
                   const struct task *task, struct error *first) {
+    struct trial_container *c = record(act);
     struct error err = ERROR_NULL;
     struct archive_stats stats = {0};
-    int r = files_fetch(act->engine, record(act)->id, path, as, folder, task, &stats, &err);
-    if (r < 0)
+    if (c->fetched[place])
+        return;
+    int r = files_fetch(act->engine, c->id, &want, task, &stats, &err);
+    if (r < 0) {
         note_failure(first, &err);
-    if (r == 1 && as == FILES_NAMED)
-        act_warn(act, "%s has no '%s' to collect", planned(act)->name, path);
+        return;
+    }
+    c->fetched[place] = true;
+    if (r == 1 && want.as == FILES_NAMED)
+        act_warn(act, "%s has no '%s' to collect", planned(act)->name, want.path);
     if (r == 0 && stats.skipped)
         act_warn(act, "%llu entries of '%s' in %s were not taken: links, devices or unsafe names",
-                 (unsigned long long)stats.skipped, path, planned(act)->name);
+                 (unsigned long long)stats.skipped, want.path, planned(act)->name);
 }
 
-static void fetch_cores(const struct act *act, const struct task *task, struct error *first) {
+static void fetch_cores(const struct act *act, size_t place, const struct task *task,
+                        struct error *first) {
     const char *cores = planned(act)->service->seatrial.cores;
-    struct trial_container *c = record(act);
-    if (!cores || !act->trial->plan->deployment->collect.cores)
+    if (!cores || !act->trial->plan->deployment->collect.cores || record(act)->fetched[place])
         return;
-    cleanup_free char *folder = path_join(c->folder, "cores");
-    fetch(act, cores, FILES_CONTENTS, folder, task, first);
+    cleanup_free char *folder = path_join(record(act)->folder, "cores");
+    fetch(act, place, (struct files_want){.path = cores, .as = FILES_CONTENTS, .folder = folder},
+          task, first);
     files_remove_empty(folder);
     if (file_exists(folder))
         act_warn(act, "%s left core dumps: see '%s'", planned(act)->name, folder);
 }
 
-static void fetch_paths(const struct act *act, const struct task *task, struct error *first) {
+static size_t count_of(char *const *list) {
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    return count;
+}
+
+static void fetch_all(const struct act *act, const struct task *task, struct error *first) {
     const struct project_seatrial *x = &planned(act)->service->seatrial;
     const struct plan *plan = act->trial->plan;
-    const char *folder = record(act)->folder;
-    for (size_t i = 0; x->collect && x->collect[i]; i++)
-        fetch(act, x->collect[i], FILES_NAMED, folder, task, first);
-    bool data = plan->options.copy_data || plan->deployment->collect.data;
-    for (size_t i = 0; data && x->data && x->data[i]; i++)
-        fetch(act, x->data[i], FILES_NAMED, folder, task, first);
+    struct trial_container *c = record(act);
+    size_t paths = count_of(x->collect), data = count_of(x->data), place = 0;
+    if (!plan->options.copy_data && !plan->deployment->collect.data)
+        data = 0;
+    if (!c->fetched)
+        c->fetched = mem_new_array(bool, 2 + paths + data);
+    struct files_want want = {
+        .path = "/seatrial/out", .as = FILES_CONTENTS, .folder = c->folder, .kept = our_files};
+    fetch(act, place++, want, task, first);
+    fetch_cores(act, place++, task, first);
+    want.as = FILES_NAMED;
+    for (size_t i = 0; i < paths + data; i++) {
+        want.path = i < paths ? x->collect[i] : x->data[i - paths];
+        fetch(act, place++, want, task, first);
+    }
 }
 
 int act_collect_container(struct act *act, struct error *err) {
@@ -239,9 +269,7 @@ int act_collect_container(struct act *act, struct error *err) {
         return -1;
     collect_log(act, &task, &first);
     collect_record(act, &state, &first);
-    fetch(act, "/seatrial/out", FILES_CONTENTS, c->folder, &task, &first);
-    fetch_cores(act, &task, &first);
-    fetch_paths(act, &task, &first);
+    fetch_all(act, &task, &first);
     if (first.kind == ERROR_NONE)
         return 0;
     *err = first;
@@ -265,7 +293,8 @@ int act_remove_network(struct act *act, struct error *err) {
     const struct plan *plan = act->trial->plan;
     const struct project_network *network = &plan->project->networks[act->step->subject];
     struct task task = act_cleanup_task(act);
-    if (!act->trial->networks_created[act->step->subject] && plan->options.mode == PLAN_TRIAL)
+    bool *made = trial_network_made(act->trial, act->step->host, act->step->subject);
+    if (!*made && plan->options.mode == PLAN_TRIAL)
         return 1;
     cleanup(engine_network_deinit) struct engine_network found = ENGINE_NETWORK_NULL;
     int r = engine_network_inspect(act->engine, network->name, &task, &found, err);
@@ -276,6 +305,6 @@ int act_remove_network(struct act *act, struct error *err) {
         return 1;
     r = engine_network_remove(act->engine, found.id, &task, err);
     if (r == 0)
-        act->trial->networks_created[act->step->subject] = false;
+        *made = false;
     return r < 0 ? -1 : 0;
 }

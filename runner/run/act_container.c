@@ -33,6 +33,21 @@ static struct trial_container *record(const struct act *act) {
     return &act->trial->containers[act->step->subject];
 }
 
+/* An earlier try made it, and only the answer was lost. */
+static int adopt_network(const struct act *act, const char *name, struct error *err) {
+    struct task task = act_cleanup_task(act);
+    struct error looking = ERROR_NULL;
+    cleanup(engine_network_deinit) struct engine_network found = ENGINE_NETWORK_NULL;
+    int r = engine_network_inspect(act->engine, name, &task, &found, &looking);
+    if (r < 0)
+        *err = looking;
+    if (r != 0 ||
+        !text_equal(json_text_or_null(json_member(found.labels, LABEL_RUN)), act->trial->plan->run))
+        return -1;
+    error_clear(err);
+    return 0;
+}
+
 int act_create_network(struct act *act, struct error *err) {
     const struct plan *plan = act->trial->plan;
     const struct project_network *network = &plan->project->networks[act->step->subject];
@@ -49,8 +64,11 @@ int act_create_network(struct act *act, struct error *err) {
                                        .gateway = network->gateway,
                                        .ip_range = network->ip_range};
     struct task task = act_cleanup_task(act);
-    act->trial->networks_created[act->step->subject] = true;
-    return engine_network_create(act->engine, &spec, &task, id, err);
+    *trial_network_made(act->trial, act->step->host, act->step->subject) = true;
+    if (engine_network_create(act->engine, &spec, &task, id, err) == 0)
+        return 0;
+    return err->kind == ERROR_CONFLICT && act->tries > 0 ? adopt_network(act, network->name, err)
+                                                         : -1;
 }
 
 /* What a container of a trial finds in /seatrial. */
@@ -91,7 +109,7 @@ static int put_seatrial(const struct act *act, struct error *err) {
 /* The tag may have moved between build and create: what runs must be what was built. */
 static int check_image(const struct act *act, struct error *err) {
     struct trial_container *c = record(act);
-    const struct trial_image *image = &act->trial->images[planned(act)->image];
+    const struct trial_image *image = trial_image(act->trial, act->step->host, planned(act)->image);
     struct task task = act_cleanup_task(act);
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
     int r = engine_container_inspect(act->engine, c->id, &task, &state, err);
@@ -99,11 +117,29 @@ static int check_image(const struct act *act, struct error *err) {
         return -1;
     if (r == 1)
         return error_set(err, ERROR_NOT_FOUND, "the container vanished after its creation");
+    free(c->image_id);
     c->image_id = text_dup(state.image_id);
     if (!text_equal(c->image_id, image->id))
         return error_set(err, ERROR_FAILED,
                          "image '%s' moved while we worked: it was %s, the container has %s",
                          planned(act)->service->image, image->id, c->image_id);
+    return 0;
+}
+
+/* An earlier try made it, and only the answer was lost: it has our run's label and, as check_image
+ * sees, our image. */
+static int adopt_container(const struct act *act, struct error *err) {
+    struct task task = act_cleanup_task(act);
+    struct error looking = ERROR_NULL;
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, planned(act)->name, &task, &state, &looking);
+    if (r < 0)
+        *err = looking;
+    if (r != 0 ||
+        !text_equal(json_text_or_null(json_member(state.labels, LABEL_RUN)), act->trial->plan->run))
+        return -1;
+    snprintf(record(act)->id, ENGINE_ID_SIZE, "%s", state.id);
+    error_clear(err);
     return 0;
 }
 
@@ -117,9 +153,9 @@ int act_create_container(struct act *act, struct error *err) {
     /* Not cancelled by the first interrupt: an answer that nobody reads is a container that nobody
      * knows. It is short. */
     struct task task = act_cleanup_task(act);
-    int r = engine_container_create(act->engine, &d.spec, &task, c->id, err);
+    int r = c->created ? 0 : engine_container_create(act->engine, &d.spec, &task, c->id, err);
     description_deinit(&d);
-    if (r < 0)
+    if (r < 0 && (err->kind != ERROR_CONFLICT || act->tries == 0 || adopt_container(act, err) < 0))
         return -1;
     c->created = true;
     return check_image(act, err) < 0 ? -1 : put_seatrial(act, err);
@@ -130,25 +166,51 @@ static void show_line(void *arg, const char *line) {
     event_post_text(&watch->trial->queue, EVENT_LINE, watch->container, "%s", line);
 }
 
+static int await_host(void *arg, const struct task *task, struct error *err) {
+    const struct trial_watch *watch = arg;
+    size_t host = watch->trial->plan->containers[watch->container].host;
+    cleanup(engine_closep) struct engine *engine = NULL;
+    return trial_host_await(watch->trial, host, task, &engine, err);
+}
+
 /* A loader's lines are its progress: they are shown while they are written to output.log. */
 static int follow_log(const struct act *act, struct error *err) {
     struct trial_container *c = record(act);
     struct log_watch watch = {NULL, NULL};
-    if (planned(act)->service->seatrial.role == PROJECT_ROLE_LOADER) {
-        c->watch = (struct trial_watch){act->trial, act->step->subject};
+    if (planned(act)->service->seatrial.role == PROJECT_ROLE_LOADER)
         watch = (struct log_watch){.on_line = show_line, .arg = &c->watch};
-    }
+    c->watch.trial = act->trial;
+    c->watch.container = act->step->subject;
+    const struct testbed_host *machine = &act->trial->testbed->hosts[act->step->host];
+    struct log_source source = {.engine = machine->engine,
+                                .container = c->id,
+                                .tty = planned(act)->service->tty,
+                                .await = host_is_local(act->host) ? NULL : await_host,
+                                .arg = &c->watch};
     cleanup_free char *path = path_join(c->folder, "output.log");
-    return log_follow_start(&act->trial->settings.engine, c->id, path, watch, &c->log, err);
+    return log_follow_start(&source, path, watch, &c->log, err);
+}
+
+/* Did an earlier try start it? Then it may have ended since, and must not run again. */
+static int was_started(const struct act *act, const struct task *task, struct error *err) {
+    static const char never[] = "0001-01-01T00:00:00Z";
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, record(act)->id, task, &state, err);
+    if (r < 0)
+        return -1;
+    if (r == 1)
+        return error_set(err, ERROR_NOT_FOUND, "it was removed by somebody else");
+    return state.running || !text_equal(state.started, never);
 }
 
 int act_start_container(struct act *act, struct error *err) {
     struct trial_container *c = record(act);
     struct task task = act_cleanup_task(act);
-    if (engine_container_start(act->engine, c->id, &task, err) < 0)
+    int r = act->tries > 0 ? was_started(act, &task, err) : 0;
+    if (r < 0 || (r == 0 && engine_container_start(act->engine, c->id, &task, err) < 0))
         return -1;
     c->started = true;
-    return follow_log(act, err);
+    return c->log ? 0 : follow_log(act, err);
 }
 
 void act_record_end(struct trial_container *c, const struct engine_container *state) {
@@ -166,7 +228,7 @@ static int ended_early(const struct act *act, const struct engine_container *sta
     struct task task = act_cleanup_task(act);
     act_record_end(c, state);
     if (!c->last_lines)
-        c->last_lines = log_tail(act->engine, c->id, LAST_LINES, &task);
+        c->last_lines = log_tail(act->engine, c->id, planned(act)->service->tty, LAST_LINES, &task);
     return error_set(err, ERROR_FAILED,
                      "it ended with exit status %" PRId64 "%s before it was healthy",
                      state->exit_code, state->oom_killed ? " (out of memory)" : "");
@@ -234,8 +296,8 @@ static int look(const struct act *act, const struct task *task, char said[HEALTH
 
 int act_wait_healthy(struct act *act, struct error *err) {
     uint64_t limit = act->trial->settings.health_timeout_ns;
-    struct task forward = act_forward_task(act);
-    struct task task = task_within(&forward, limit);
+    struct task task = act_forward_task(act);
+    task.deadline = instant_after(act->begun, limit + act->lost_ns);
     char said[HEALTH_OUTPUT_MAX] = "";
     uint64_t pause = HEALTH_PAUSE_NS_MIN;
     int r;
@@ -252,7 +314,8 @@ int act_wait_healthy(struct act *act, struct error *err) {
     }
     if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {
         struct task cleanup = act_cleanup_task(act);
-        record(act)->last_lines = log_tail(act->engine, record(act)->id, LAST_LINES, &cleanup);
+        record(act)->last_lines = log_tail(act->engine, record(act)->id, planned(act)->service->tty,
+                                           LAST_LINES, &cleanup);
         error_set(err, ERROR_TIMEOUT, "not healthy after %" PRIu64 " s%s%s", limit / NS_PER_SEC,
                   *said ? "; its health check says: " : "", said);
         error_hint(err, "its output is in '%s/output.log'; --health-timeout allows more time",
@@ -266,7 +329,7 @@ int act_wait_exit(struct act *act, struct error *err) {
     int64_t timeout_s = act->trial->plan->deployment->general.loader_timeout_sec;
     struct task task = act_forward_task(act);
     if (loader && timeout_s > 0)
-        task = task_within(&task, (uint64_t)timeout_s * NS_PER_SEC);
+        task.deadline = instant_after(act->begun, (uint64_t)timeout_s * NS_PER_SEC + act->lost_ns);
     int64_t exit_code;
     if (engine_container_wait(act->engine, record(act)->id, &task, &exit_code, err) < 0) {
         if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {

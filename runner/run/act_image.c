@@ -159,7 +159,7 @@ static void append_output(const struct buffer *tail, struct error *err) {
 
 int act_build_image(struct act *act, struct error *err) {
     const struct plan_image *plan = &act->trial->plan->images[act->step->subject];
-    struct trial_image *image = &act->trial->images[act->step->subject];
+    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
     cleanup(build_deinit) struct build b = {.act = act};
     buffer_init(&b.line, 1024);
     buffer_init(&b.tail, 2 * BUILD_TAIL_MAX);
@@ -183,6 +183,7 @@ int act_build_image(struct act *act, struct error *err) {
         image->id[0] = '\0';
         return -1;
     }
+    free(image->context);
     image->context = text_dup(sent.digest);
     image->unchanged = strcmp(before, image->id) == 0;
     say_built(act, image, &sent);
@@ -191,7 +192,7 @@ int act_build_image(struct act *act, struct error *err) {
 
 int act_find_image(struct act *act, struct error *err) {
     const struct plan_image *plan = &act->trial->plan->images[act->step->subject];
-    struct trial_image *image = &act->trial->images[act->step->subject];
+    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
     struct task task = act_forward_task(act);
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
     int r = engine_image_inspect(act->engine, plan->reference, &task, &found, err);
@@ -206,6 +207,7 @@ int act_find_image(struct act *act, struct error *err) {
     }
     snprintf(image->id, sizeof image->id, "%s", found.id);
     const char *digest = json_text_or_null(json_at(found.digests, 0));
+    free(image->digest);
     image->digest = text_dup(digest);
     act_say(act, "%s", digest ? digest : found.id);
     return 0;

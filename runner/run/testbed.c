@@ -3,7 +3,6 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/remote/target.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -58,9 +57,39 @@ static struct machine machine_of(const struct testbed *testbed, const struct tes
                                         : HOST_UNKNOWN_REFUSE}};
 }
 
+/* ---- opening one ---- */
+
+/* How the engine of an open host is reached. */
+static void settle(const struct testbed *testbed, struct testbed_host *record) {
+    record->engine = (struct engine_options){.call_timeout_ns = testbed->engine.call_timeout_ns,
+                                             .build_idle_ns = testbed->engine.build_idle_ns};
+    if (!record->ssh)
+        record->engine = testbed->engine; /* with what else the environment says of it */
+    record->engine.host = host_engine(record->host);
+}
+
+static int open_host(const struct testbed *testbed, struct testbed_host *record,
+                     const struct task *task, struct error *err) {
+    cleanup(machine_deinit) struct machine machine = machine_of(testbed, record);
+    if (host_open(&machine.options, task, &record->host, err) < 0)
+        return -1;
+    settle(testbed, record);
+    return 0;
+}
+
+int testbed_connect_one(struct testbed *testbed, size_t host, const struct task *task,
+                        struct error *err) {
+    struct testbed_host *record = &testbed->hosts[host];
+    pthread_mutex_lock(&record->lock);
+    int r = record->host ? 0 : open_host(testbed, record, task, err);
+    pthread_mutex_unlock(&record->lock);
+    return r;
+}
+
 /* ---- opening, a thread for each ---- */
 
 struct opening {
+    struct testbed *testbed;
     pthread_mutex_t lock;
     pthread_cond_t some_done;
     const struct task *task;
@@ -68,22 +97,18 @@ struct opening {
 
 struct opener {
     struct opening *opening;
+    size_t index;
     struct testbed_host *record;
-    struct machine machine;
     pthread_t thread;
     bool started, done, told;
 };
 
 static void *open_main(void *arg) {
     struct opener *o = arg;
-    struct host *host = NULL;
     struct error err = ERROR_NULL;
-    int r = host_open(&o->machine.options, o->opening->task, &host, &err);
+    testbed_connect_one(o->opening->testbed, o->index, o->opening->task, &err);
     pthread_mutex_lock(&o->opening->lock);
-    if (r < 0)
-        o->record->err = err;
-    else
-        o->record->host = host;
+    o->record->err = err;
     o->done = true;
     pthread_cond_signal(&o->opening->some_done);
     pthread_mutex_unlock(&o->opening->lock);
@@ -108,10 +133,12 @@ static void start(struct opener *o, struct opening *opening) {
 }
 
 /* Tells of each as it is done, whatever their order. */
-static void open_all(struct opener *openers, size_t count, const struct testbed_watch *watch,
-                     const struct task *task) {
-    struct opening opening = {
-        .lock = PTHREAD_MUTEX_INITIALIZER, .some_done = PTHREAD_COND_INITIALIZER, .task = task};
+static void open_all(struct testbed *testbed, struct opener *openers, size_t count,
+                     const struct testbed_watch *watch, const struct task *task) {
+    struct opening opening = {.testbed = testbed,
+                              .lock = PTHREAD_MUTEX_INITIALIZER,
+                              .some_done = PTHREAD_COND_INITIALIZER,
+                              .task = task};
     for (size_t i = 0; i < count; i++)
         start(&openers[i], &opening);
     pthread_mutex_lock(&opening.lock);
@@ -131,17 +158,6 @@ static void open_all(struct opener *openers, size_t count, const struct testbed_
             pthread_join(openers[i].thread, NULL);
 }
 
-/* How the engine of an open host is reached. */
-static void settle(const struct testbed *testbed, struct testbed_host *record) {
-    if (!record->host)
-        return;
-    record->engine = (struct engine_options){.call_timeout_ns = testbed->engine.call_timeout_ns,
-                                             .build_idle_ns = testbed->engine.build_idle_ns};
-    if (!record->ssh)
-        record->engine = testbed->engine; /* with what else the environment says of it */
-    record->engine.host = host_engine(record->host);
-}
-
 size_t testbed_connect(struct testbed *testbed, const bool *wanted,
                        const struct testbed_watch *watch, const struct task *task) {
     cleanup_free struct opener *openers = mem_new_array(struct opener, testbed->count);
@@ -149,32 +165,25 @@ size_t testbed_connect(struct testbed *testbed, const bool *wanted,
     for (size_t i = 0; i < testbed->count; i++) {
         struct testbed_host *record = &testbed->hosts[i];
         bool runs_containers = record->deployment || testbed->count == 1;
-        if (record->host || !(wanted ? wanted[i] : runs_containers))
-            continue;
-        error_clear(&record->err);
-        openers[count++] =
-            (struct opener){.record = record, .machine = machine_of(testbed, record)};
+        if (!record->host && (wanted ? wanted[i] : runs_containers))
+            openers[count++] = (struct opener){.index = i, .record = record};
     }
-    open_all(openers, count, watch, task);
-    for (size_t i = 0; i < count; i++) {
-        settle(testbed, openers[i].record);
+    open_all(testbed, openers, count, watch, task);
+    for (size_t i = 0; i < count; i++)
         failed += openers[i].record->host == NULL;
-        machine_deinit(&openers[i].machine);
-    }
     return failed;
 }
 
 /* ---- the whole ---- */
 
 static int add_host(struct testbed *testbed, const struct deployment_host *h, struct error *err) {
-    cleanup(target_freep) struct target *target = NULL;
-    if (target_resolve(h->ssh, NULL, &target, err) < 0)
-        return error_wrap(err, "host '%s'", h->name);
+    (void)err;
     struct testbed_host *record = &testbed->hosts[testbed->count];
     *record = (struct testbed_host){.name = text_dup(h->name),
                                     .deployment = h,
                                     .ssh = text_dup(h->ssh),
-                                    .address = text_dup(target->host_name)};
+                                    .address = text_dup(h->ssh_host)};
+    pthread_mutex_init(&record->lock, NULL);
     testbed->addresses[testbed->count++] = record->address;
     return 0;
 }
@@ -182,6 +191,7 @@ static int add_host(struct testbed *testbed, const struct deployment_host *h, st
 static void add_local(struct testbed *testbed) {
     struct testbed_host *record = &testbed->hosts[testbed->count++];
     *record = (struct testbed_host){.name = text_dup("local")};
+    pthread_mutex_init(&record->lock, NULL);
     struct machine machine = local_machine(record->name, &testbed->engine);
     record->ssh = text_dup(machine.ssh);
     machine_deinit(&machine);
@@ -234,6 +244,7 @@ int testbed_open(const struct deployment *deployment, const struct engine_option
 static void close_host(struct testbed_host *record) {
     if (record->host)
         host_close(record->host);
+    pthread_mutex_destroy(&record->lock);
     free(record->name);
     free(record->ssh);
     free(record->address);

@@ -9,13 +9,15 @@
  * are opened like any other host.
  *
  * Owns:    hosts and records; they live until testbed_close.
- * Threads: opened and closed by one thread; what is in the records does not change in between, and
+ * Threads: made and closed by one thread. A record does not change once its host is open, and
  *          `struct host` may be used from any thread.
  */
 
 #include "runner/deployment/deployment.h"
 #include "runner/engine/engine.h"
 #include "runner/remote/host.h"
+
+#include <pthread.h>
 
 struct testbed_host {
     char *name;                               /* as the plan has it */
@@ -25,6 +27,7 @@ struct testbed_host {
     struct host *host;                        /* NULL: it could not be opened, or was not wanted */
     struct engine_options engine;             /* for engine_open, when `host` is there */
     struct error err;                         /* why it could not be opened */
+    pthread_mutex_t lock;                     /* of testbed_connect_one */
 };
 
 /* Indices are those of plan.hosts: the deployment's hosts in its order, then this machine's engine.
@@ -62,6 +65,10 @@ static inline void testbed_closep(struct testbed **testbed) {
  */
 size_t testbed_connect(struct testbed *testbed, const bool *wanted,
                        const struct testbed_watch *watch, const struct task *task);
+
+/* Opens one, if it is not open yet; from any thread. Errors: those of host_open. */
+int testbed_connect_one(struct testbed *testbed, size_t host, const struct task *task,
+                        struct error *err);
 
 /*
  * Both, for commands: `only` names the hosts, NULL-terminated; NULL: all that run containers.

@@ -17,25 +17,6 @@
 
 enum { TICK_MS = 200 /* of the progress display */ };
 
-/* What every kind of step does. */
-static act_function *const actions[STEP_KIND_COUNT] = {
-    [STEP_CHECK_HOST] = act_check_host,
-    [STEP_BUILD_IMAGE] = act_build_image,
-    [STEP_FIND_IMAGE] = act_find_image,
-    [STEP_CREATE_NETWORK] = act_create_network,
-    [STEP_CREATE_CONTAINER] = act_create_container,
-    [STEP_START_CONTAINER] = act_start_container,
-    [STEP_WAIT_HEALTHY] = act_wait_healthy,
-    [STEP_START_COMMANDS] = act_start_commands,
-    [STEP_WAIT_EXIT] = act_wait_exit,
-    [STEP_STOP_COMMANDS] = act_stop_commands,
-    [STEP_PRE_STOP] = act_pre_stop,
-    [STEP_STOP_CONTAINER] = act_stop_container,
-    [STEP_COLLECT_CONTAINER] = act_collect_container,
-    [STEP_REMOVE_CONTAINER] = act_remove_container,
-    [STEP_REMOVE_NETWORK] = act_remove_network,
-};
-
 /* ---- what steps use ---- */
 
 void act_say(const struct act *act, const char *format, ...) {
@@ -62,28 +43,11 @@ struct task act_cleanup_task(const struct act *act) {
 
 /* ---- lanes ---- */
 
-static enum step_state carry_out(struct trial *t, size_t index, struct engine **engine,
-                                 struct error *err) {
-    const struct step *step = &t->plan->steps[index];
-    struct act act = {.trial = t, .step_index = index, .step = step};
-    struct task task = step->when == STEP_FORWARD ? act_forward_task(&act) : act_cleanup_task(&act);
-    if (!*engine && engine_open(&t->settings.engine, &task, engine, err) < 0)
-        return STEP_FAILED;
-    act.engine = *engine;
-    int r = actions[step->kind](&act, err);
-    return r < 0 ? STEP_FAILED : r == 0 ? STEP_GOOD : STEP_SKIPPED;
-}
-
 static void lane(void *user, size_t index, struct engine **engine) {
     struct trial *t = user;
     struct event *end = event_new(EVENT_STEP_END);
     end->step = index;
     end->state = carry_out(t, index, engine, &end->err);
-    if (end->state == STEP_FAILED) {
-        const struct step *step = &t->plan->steps[index];
-        error_wrap(&end->err, "%s '%s' on host '%s'", step_verb(step->kind),
-                   plan_subject(t->plan, step), t->plan->hosts[step->host].name);
-    }
     event_post(&t->queue, end);
 }
 
@@ -243,27 +207,17 @@ static int exit_status(const struct trial *t, bool good) {
     return good ? 0 : error_exit_status(ERROR_FAILED);
 }
 
-/* A plan may ask for more than this room can do yet. */
-static int check_possible(const struct plan *plan, struct error *err) {
-    for (size_t i = 0; i < plan->host_count; i++)
-        if (plan->hosts[i].deployment)
-            return error_set(err, ERROR_CONFIG, "provider 'hosts' is not supported by `run` yet");
-    for (size_t i = 0; i < plan->step_count; i++)
-        if (!actions[plan->steps[i].kind])
-            return error_set(err, ERROR_CONFIG, "steps '%s' are not supported yet",
-                             step_kind_name(plan->steps[i].kind));
-    return 0;
-}
-
-int trial_run(const struct plan *plan, const struct trial_settings *settings, FILE *out,
-              int *ret_exit_status, struct error *err) {
-    if (check_possible(plan, err) < 0)
+int trial_run(const struct plan *plan, struct testbed *testbed,
+              const struct trial_settings *settings, FILE *out, int *ret_exit_status,
+              struct error *err) {
+    if (carry_check(plan, err) < 0)
         return -1;
     cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
     /* A loader by hand goes beside whatever else is done with the project. */
     if (plan->options.mode != PLAN_LOAD && project_lock_take(plan->project->name, &lock, err) < 0)
         return -1;
     cleanup(trial_deinit) struct trial t = {.plan = plan,
+                                            .testbed = testbed,
                                             .settings = *settings,
                                             .out = out,
                                             .journal = JOURNAL_NULL,
@@ -272,6 +226,8 @@ int trial_run(const struct plan *plan, const struct trial_settings *settings, FI
                                             .started = clock_wall()};
     if (!t.settings.health_timeout_ns)
         t.settings.health_timeout_ns = HEALTH_TIMEOUT_NS_DEFAULT;
+    if (!t.settings.reconnect_ns)
+        t.settings.reconnect_ns = RECONNECT_NS_DEFAULT;
     if (event_queue_init(&t.queue, err) < 0 || cancel_init(&t.forward, err) < 0 ||
         cancel_init(&t.cleanup, err) < 0 || trial_begin(&t, lane, err) < 0)
         return -1;

@@ -21,14 +21,19 @@
 #include "runner/run/lane.h"
 #include "runner/run/progress.h"
 #include "runner/run/results.h"
+#include "runner/run/testbed.h"
+
+#include <pthread.h>
 
 #define HEALTH_TIMEOUT_NS_DEFAULT (60 * NS_PER_SEC)
+/* How long a host that is lost may take to come back: a reboot, or a switch that learns again. */
+#define RECONNECT_NS_DEFAULT (60 * NS_PER_SEC)
 
 struct trial_settings {
-    struct engine_options engine;
     const char *owner;          /* of all we create */
     const char *config_path;    /* deployment's folder: where log4cplus.properties may lie */
     uint64_t health_timeout_ns; /* per container; 0: the default */
+    uint64_t reconnect_ns;      /* 0: the default */
     bool clean_remote;          /* remove what an earlier trial of ours left */
     bool attach;                /* the loader's output goes to `out`, line by line */
     const char *results_root;   /* where the folder is made; NULL: the deployment's */
@@ -36,11 +41,12 @@ struct trial_settings {
     struct progress *progress;
 };
 
+/* An image on one host. */
 struct trial_image {
-    char id[ENGINE_IMAGE_ID_SIZE];
-    char *digest;   /* a RepoDigest; NULL: it has none, it never was in a registry */
-    char *context;  /* the context's digest; NULL: it was not built by this run */
-    bool unchanged; /* the build ended in the image that was there before */
+    char id[ENGINE_IMAGE_ID_SIZE]; /* "": not there, as far as we know */
+    char *digest;                  /* a RepoDigest; NULL: it has none, it never was in a registry */
+    char *context;                 /* the context's digest; NULL: it was not built by this run */
+    bool unchanged;                /* the build ended in the image that was there before */
 };
 
 /* For whom a loader's lines are watched. */
@@ -57,6 +63,7 @@ struct trial_container {
     bool ended; /* exit_code, oom_killed and restarts are known */
     bool stopped_by_us;
     bool removed;
+    bool *fetched; /* by place in the order of collection */
     int64_t exit_code;
     int64_t restarts;
     bool oom_killed;
@@ -66,7 +73,17 @@ struct trial_container {
     struct log_result log_result;
 };
 
+/* From the first failure of a host that was connected to its next success. */
+struct outage {
+    pthread_mutex_t lock;
+    struct instant begun; /* INSTANT_NEVER: there is none */
+    bool given_up;        /* it did not come back in time */
+    uint64_t count, total_ns;
+};
+
 struct trial_host {
+    struct outage outage;
+    bool checked; /* its engine answered, and is one that we can use */
     char *engine_version, *engine_id, *os, *kernel, *storage_driver;
     int64_t cpus, memory_bytes;
     int api_minor;
@@ -82,6 +99,7 @@ struct trial_time {
 
 struct trial {
     const struct plan *plan;
+    struct testbed *testbed; /* borrowed; by the plan's hosts */
     struct trial_settings settings;
     FILE *out;
     struct results results;
@@ -93,10 +111,10 @@ struct trial {
     struct cancel cleanup; /* raised by the second interrupt */
     struct lanes **lanes;  /* by host */
     struct trial_host *hosts;
-    struct trial_image *images;
+    struct trial_image *images; /* by host, then image: trial_image() */
     struct trial_container *containers;
-    bool *networks_created;
-    struct trial_time *times; /* by step */
+    bool *networks_made, *volumes_made; /* by host, then network or volume */
+    struct trial_time *times;           /* by step */
     struct wall_time started;
     char **failures;
     size_t failure_count, failure_capacity;
@@ -109,11 +127,13 @@ struct trial {
 };
 
 /*
- * Runs the plan, reports to `out` (stdout) and the results. `ret_exit_status` is set also when it
- * returns a fault, which is one that kept the trial from starting at all.
+ * Connects to the hosts, runs the plan, reports to `out` (stdout) and the results.
+ * `ret_exit_status` is set also when it returns a fault, which is one that kept the trial from
+ * starting at all.
  */
-int trial_run(const struct plan *plan, const struct trial_settings *settings, FILE *out,
-              int *ret_exit_status, struct error *err);
+int trial_run(const struct plan *plan, struct testbed *testbed,
+              const struct trial_settings *settings, FILE *out, int *ret_exit_status,
+              struct error *err);
 
 /* ---- between the files of this room ---- */
 
@@ -123,13 +143,37 @@ int trial_begin(struct trial *t, lane_act *lane, struct error *err);
 void trial_join_lanes(struct trial *t);
 void trial_deinit(struct trial *t);
 
+struct trial_image *trial_image(const struct trial *t, size_t host, size_t image);
+bool *trial_network_made(const struct trial *t, size_t host, size_t network);
+bool *trial_volume_made(const struct trial *t, size_t host, size_t volume);
+
 /* A step as its lane sees it. */
 struct act {
     struct trial *trial;
     size_t step_index;
     const struct step *step;
+    struct host *host;
     struct engine *engine;
+    struct instant begun; /* the first try */
+    unsigned tries;       /* before this one: what they began may have happened */
+    uint64_t lost_ns;     /* while the host was lost */
 };
+
+/* ERROR_CONFIG when the plan has steps that cannot be carried out yet. */
+int carry_check(const struct plan *plan, struct error *err);
+/* Carries a step out, in a lane; when its host is lost and comes back, again. */
+enum step_state carry_out(struct trial *t, size_t step, struct engine **engine, struct error *err);
+
+/*
+ * A host that was connected does not answer: waits until it does, as long as it may take, and gives
+ * a new connection to its engine. ERROR_UNREACHABLE when it did not come back. Any thread.
+ */
+int trial_host_await(struct trial *t, size_t host, const struct task *task, struct engine **ret,
+                     struct error *err);
+/* It did not come back, so far. */
+bool trial_host_is_lost(struct trial *t, size_t host);
+void outage_init(struct outage *o);
+void outage_deinit(struct outage *o);
 
 /* 0 good, 1 nothing to do, -1 failed. */
 typedef int act_function(struct act *act, struct error *err);

@@ -15,8 +15,10 @@ enum {
     LANES_MAX = 64,
 };
 
-static size_t lane_count(const struct plan *plan) {
-    size_t wanted = LANES_MIN + plan->container_count;
+static size_t lane_count(const struct plan *plan, size_t host) {
+    size_t wanted = LANES_MIN;
+    for (size_t i = 0; i < plan->container_count; i++)
+        wanted += plan->containers[i].host == host;
     return wanted > LANES_MAX ? LANES_MAX : wanted;
 }
 
@@ -25,15 +27,30 @@ static void trial_allocate(struct trial *t, lane_act *lane) {
     schedule_init(&t->schedule, plan->steps, plan->step_count);
     t->lanes = mem_new_array(struct lanes *, plan->host_count);
     t->hosts = mem_new_array(struct trial_host, plan->host_count);
-    t->images = mem_new_array(struct trial_image, plan->image_count);
+    t->images = mem_new_array(struct trial_image, plan->host_count * plan->image_count);
     t->containers = mem_new_array(struct trial_container, plan->container_count);
-    t->networks_created = mem_new_array(bool, plan->project->network_count);
+    t->networks_made = mem_new_array(bool, plan->host_count * plan->project->network_count);
+    t->volumes_made = mem_new_array(bool, plan->host_count * plan->project->volume_count);
     t->times = mem_new_array(struct trial_time, plan->step_count);
-    for (size_t i = 0; i < plan->host_count; i++)
-        t->lanes[i] = lanes_new(lane_count(plan), lane, t);
+    for (size_t i = 0; i < plan->host_count; i++) {
+        outage_init(&t->hosts[i].outage);
+        t->lanes[i] = lanes_new(lane_count(plan, i), lane, t);
+    }
     for (size_t i = 0; i < plan->container_count; i++)
         t->containers[i].folder = results_container_folder(
             &t->results, plan->hosts[plan->containers[i].host].name, plan->containers[i].name);
+}
+
+struct trial_image *trial_image(const struct trial *t, size_t host, size_t image) {
+    return &t->images[host * t->plan->image_count + image];
+}
+
+bool *trial_network_made(const struct trial *t, size_t host, size_t network) {
+    return &t->networks_made[host * t->plan->project->network_count + network];
+}
+
+bool *trial_volume_made(const struct trial *t, size_t host, size_t volume) {
+    return &t->volumes_made[host * t->plan->project->volume_count + volume];
 }
 
 static void free_texts(char **list, size_t count) {
@@ -52,6 +69,7 @@ static void free_hosts(struct trial *t) {
         free(h->os);
         free(h->kernel);
         free(h->storage_driver);
+        outage_deinit(&h->outage);
     }
     free(t->hosts);
 }
@@ -64,6 +82,7 @@ static void free_containers(struct trial *t) {
         free(c->folder);
         free(c->image_id);
         free(c->last_lines);
+        free(c->fetched);
     }
     free(t->containers);
 }
@@ -79,15 +98,16 @@ void trial_deinit(struct trial *t) {
     if (t->lanes) {
         trial_join_lanes(t);
         free(t->lanes);
+        free_containers(t); /* whose logs may be waiting for a host */
         free_hosts(t);
-        free_containers(t);
     }
-    for (size_t i = 0; t->images && i < t->plan->image_count; i++) {
+    for (size_t i = 0; t->images && i < t->plan->host_count * t->plan->image_count; i++) {
         free(t->images[i].digest);
         free(t->images[i].context);
     }
     free(t->images);
-    free(t->networks_created);
+    free(t->networks_made);
+    free(t->volumes_made);
     free(t->times);
     free_texts(t->failures, t->failure_count);
     free_texts(t->warnings, t->warning_count);

@@ -18,11 +18,13 @@ enum { RUN_SCHEMA = 1, STATE_FILE_MAX = 64 << 10, LOAD_FILE_MAX = 16 << 20, TEXT
 
 /* Looking for what is left must end even when the user does not wait any more. */
 #define SWEEP_NS (10 * NS_PER_SEC)
+#define SWEEP_LOST_NS (2 * NS_PER_SEC)
 
-static void leave(struct trial *t, const char *what, const char *name, const char *state) {
+static void leave(struct trial *t, size_t host, const char *what, const char *name,
+                  const char *state) {
     mem_grow(t->left_behind, t->left_count, t->left_capacity);
     t->left_behind[t->left_count++] =
-        text_format("%s %s on host %s%s", what, name, t->plan->hosts[0].name, state);
+        text_format("%s %s on host %s%s", what, name, t->plan->hosts[host].name, state);
 }
 
 static bool is_kept(const struct trial *t) {
@@ -38,16 +40,17 @@ static bool is_planned_loader(const struct trial *t, const char *name) {
     return false;
 }
 
-static int sweep(struct trial *t, struct error *err) {
+static int sweep(struct trial *t, size_t host, struct error *err) {
     struct task forever = TASK_FOREVER;
-    struct task task = task_within(&forever, SWEEP_NS);
+    struct task task =
+        task_within(&forever, trial_host_is_lost(t, host) ? SWEEP_LOST_NS : SWEEP_NS);
     const struct engine_pair labels[] = {{LABEL_RUN, t->plan->run}, {NULL, NULL}};
     cleanup(engine_closep) struct engine *engine = NULL;
     cleanup(engine_container_list_deinit) struct engine_container_list containers =
         ENGINE_CONTAINER_LIST_NULL;
     cleanup(engine_network_list_deinit) struct engine_network_list networks =
         ENGINE_NETWORK_LIST_NULL;
-    if (engine_open(&t->settings.engine, &task, &engine, err) < 0 ||
+    if (testbed_engine(t->testbed, host, &task, &engine, err) < 0 ||
         engine_container_list(engine, labels, &task, &containers, err) < 0 ||
         engine_network_list(engine, labels, &task, &networks, err) < 0)
         return -1;
@@ -55,37 +58,48 @@ static int sweep(struct trial *t, struct error *err) {
     bool by_hand = t->plan->options.mode == PLAN_LOAD;
     for (size_t i = 0; i < containers.count; i++)
         if (!by_hand || is_planned_loader(t, containers.entries[i].name))
-            leave(t, "container", containers.entries[i].name, "");
+            leave(t, host, "container", containers.entries[i].name, "");
     for (size_t i = 0; !by_hand && i < networks.count; i++)
-        leave(t, "network", networks.entries[i].name, "");
+        leave(t, host, "network", networks.entries[i].name, "");
     return 0;
 }
 
-/* Did any step that makes something on the engine ever begin? */
-static bool made_something(const struct trial *t) {
+/* Did any step that makes something on the host's engine ever begin? */
+static bool made_something(const struct trial *t, size_t host) {
     for (size_t i = 0; i < t->plan->step_count; i++) {
-        enum step_kind kind = t->plan->steps[i].kind;
-        if ((kind == STEP_CREATE_CONTAINER || kind == STEP_CREATE_NETWORK ||
-             kind == STEP_REMOVE_CONTAINER) &&
-            t->schedule.states[i] != STEP_SKIPPED)
+        const struct step *step = &t->plan->steps[i];
+        bool makes = step->kind == STEP_CREATE_CONTAINER || step->kind == STEP_CREATE_NETWORK ||
+                     step->kind == STEP_CREATE_VOLUME || step->kind == STEP_REMOVE_CONTAINER;
+        if (step->host == host && makes && t->schedule.states[i] != STEP_SKIPPED)
             return true;
     }
     return false;
 }
 
-void trial_sweep(struct trial *t) {
-    struct error err = ERROR_NULL;
-    if (!made_something(t) || is_kept(t) || sweep(t, &err) == 0)
-        return;
-    /* Nobody answers: then all that was made and not seen removed may still be there. */
-    progress_error(t->settings.progress, &err);
+/* Nobody answers: then all that was made and not seen removed may still be there. */
+static void suspect(struct trial *t, size_t host) {
+    static const char silent[] = " (its engine does not answer)";
+    const struct project *project = t->plan->project;
     for (size_t i = 0; i < t->plan->container_count; i++)
-        if (t->containers[i].created && !t->containers[i].removed)
-            leave(t, "container", t->plan->containers[i].name, " (its engine does not answer)");
-    for (size_t i = 0; i < t->plan->project->network_count; i++)
-        if (t->networks_created[i])
-            leave(t, "network", t->plan->project->networks[i].name,
-                  " (its engine does not answer)");
+        if (t->plan->containers[i].host == host && t->containers[i].created &&
+            !t->containers[i].removed)
+            leave(t, host, "container", t->plan->containers[i].name, silent);
+    for (size_t i = 0; i < project->network_count; i++)
+        if (*trial_network_made(t, host, i))
+            leave(t, host, "network", project->networks[i].name, silent);
+    for (size_t i = 0; i < project->volume_count; i++)
+        if (*trial_volume_made(t, host, i))
+            leave(t, host, "volume", project->volumes[i].name, silent);
+}
+
+void trial_sweep(struct trial *t) {
+    for (size_t host = 0; host < t->plan->host_count && !is_kept(t); host++) {
+        struct error err = ERROR_NULL;
+        if (!made_something(t, host) || sweep(t, host, &err) == 0)
+            continue;
+        progress_error(t->settings.progress, &err);
+        suspect(t, host);
+    }
 }
 
 /* ---- what the containers reported ---- */
@@ -202,7 +216,7 @@ static void describe_end(const struct trial *t, size_t i, struct report_containe
         .host = t->plan->hosts[plan->host].name,
         .image = t->plan->images[plan->image].reference,
         .image_id = c->image_id,
-        .image_digest = t->images[plan->image].digest,
+        .image_digest = trial_image(t, plan->host, plan->image)->digest,
         .created = c->created,
         .ended = c->ended,
         .exit_code = c->exit_code,
@@ -289,9 +303,21 @@ static void hosts_json(const struct trial *t, struct json *list) {
     }
 }
 
+/* Where it was built, else the first host that has it: ids of hosts differ only if their engines
+ * count differently. */
+static const struct trial_image *main_image(const struct trial *t, size_t image) {
+    const struct plan *plan = t->plan;
+    if (plan->images[image].build && plan->builder != PLAN_NONE)
+        return trial_image(t, plan->builder, image);
+    for (size_t host = 0; host < plan->host_count; host++)
+        if (trial_image(t, host, image)->id[0])
+            return trial_image(t, host, image);
+    return trial_image(t, 0, image);
+}
+
 static void images_json(const struct trial *t, struct json *list) {
     for (size_t i = 0; i < t->plan->image_count; i++) {
-        const struct trial_image *image = &t->images[i];
+        const struct trial_image *image = main_image(t, i);
         struct json *object = json_append(list, json_new_object());
         json_set_text(object, "reference", t->plan->images[i].reference);
         json_set(object, "id", json_new_text(image->id[0] ? image->id : NULL));
@@ -299,6 +325,10 @@ static void images_json(const struct trial *t, struct json *list) {
         json_set_bool(object, "built", t->plan->images[i].build);
         json_set(object, "context_digest", json_new_text(image->context));
         json_set_bool(object, "unchanged", image->unchanged);
+        struct json *hosts = json_set_object(object, "hosts");
+        for (size_t host = 0; host < t->plan->host_count; host++)
+            if (trial_image(t, host, i)->id[0])
+                json_set_text(hosts, t->plan->hosts[host].name, trial_image(t, host, i)->id);
     }
 }
 

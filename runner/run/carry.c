@@ -1,0 +1,229 @@
+/*
+ * One step, carried out in a lane of its host: connected, done, and done again when the host was
+ * lost for a while and came back. Every act is written so that this is harmless: it looks at what
+ * is there before it changes anything.
+ */
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+#include "runner/run/interrupt.h"
+#include "runner/run/trial.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* Between two looks whether a host's engine answers again. */
+#define LOOK_PAUSE_NS (500 * NS_PER_MS)
+
+/* A host that comes and goes all the time must not keep a step for ever. */
+enum { TRIES_MAX = 50 };
+
+/* What every kind of step does. */
+static act_function *const actions[STEP_KIND_COUNT] = {
+    [STEP_CHECK_HOST] = act_check_host,
+    [STEP_BUILD_IMAGE] = act_build_image,
+    [STEP_FIND_IMAGE] = act_find_image,
+    [STEP_CREATE_NETWORK] = act_create_network,
+    [STEP_CREATE_CONTAINER] = act_create_container,
+    [STEP_START_CONTAINER] = act_start_container,
+    [STEP_WAIT_HEALTHY] = act_wait_healthy,
+    [STEP_START_COMMANDS] = act_start_commands,
+    [STEP_WAIT_EXIT] = act_wait_exit,
+    [STEP_STOP_COMMANDS] = act_stop_commands,
+    [STEP_PRE_STOP] = act_pre_stop,
+    [STEP_STOP_CONTAINER] = act_stop_container,
+    [STEP_COLLECT_CONTAINER] = act_collect_container,
+    [STEP_REMOVE_CONTAINER] = act_remove_container,
+    [STEP_REMOVE_NETWORK] = act_remove_network,
+};
+
+int carry_check(const struct plan *plan, struct error *err) {
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (!actions[plan->steps[i].kind])
+            return error_set(err, ERROR_CONFIG, "steps '%s' are not supported yet",
+                             step_kind_name(plan->steps[i].kind));
+    return 0;
+}
+
+/* ---- outages ---- */
+
+void outage_init(struct outage *o) {
+    *o = (struct outage){.begun = INSTANT_NEVER};
+    pthread_mutex_init(&o->lock, NULL);
+}
+
+void outage_deinit(struct outage *o) {
+    pthread_mutex_destroy(&o->lock);
+}
+
+/* The host does not answer. Until when it may come back; 1 when that is news. */
+static int outage_begin(struct outage *o, uint64_t window_ns, struct instant *ret_deadline) {
+    pthread_mutex_lock(&o->lock);
+    bool news = o->begun.ns == INSTANT_NEVER.ns;
+    if (news)
+        o->begun = clock_instant();
+    *ret_deadline = instant_after(o->begun, window_ns);
+    pthread_mutex_unlock(&o->lock);
+    return news;
+}
+
+/* It answers. 1 when that is news; then how long it did not. */
+static int outage_end(struct outage *o, uint64_t *ret_ns) {
+    pthread_mutex_lock(&o->lock);
+    bool news = o->begun.ns != INSTANT_NEVER.ns;
+    if (news) {
+        *ret_ns = instant_ns_between(o->begun, clock_instant());
+        o->count++;
+        o->total_ns += *ret_ns;
+    }
+    o->begun = INSTANT_NEVER;
+    o->given_up = false;
+    pthread_mutex_unlock(&o->lock);
+    return news;
+}
+
+static bool outage_give_up(struct outage *o) {
+    pthread_mutex_lock(&o->lock);
+    bool before = o->given_up;
+    o->given_up = true;
+    pthread_mutex_unlock(&o->lock);
+    return before;
+}
+
+bool trial_host_is_lost(struct trial *t, size_t host) {
+    struct outage *o = &t->hosts[host].outage;
+    pthread_mutex_lock(&o->lock);
+    bool lost = o->given_up;
+    pthread_mutex_unlock(&o->lock);
+    return lost;
+}
+
+static void warn(struct trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void warn(struct trial *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    event_post_vtext(&t->queue, EVENT_WARNING, 0, format, args);
+    va_end(args);
+}
+
+static void is_back(struct trial *t, size_t host) {
+    uint64_t ns;
+    if (outage_end(&t->hosts[host].outage, &ns))
+        warn(t, "host '%s' is back after %.1f s", t->plan->hosts[host].name, (double)ns / 1e9);
+}
+
+/* Connection and engine, both; what is found goes to `ret` for the caller to keep. */
+static int look_for(struct trial *t, size_t host, const struct task *task, struct engine **ret,
+                    struct error *err) {
+    for (;;) {
+        if (host_await(t->testbed->hosts[host].host, task, err) < 0)
+            return -1;
+        if (testbed_engine(t->testbed, host, task, ret, err) == 0)
+            return 0;
+        if (err->kind != ERROR_UNREACHABLE)
+            return -1;
+        error_clear(err);
+        if (task_sleep(task, LOOK_PAUSE_NS, err) < 0)
+            return -1;
+    }
+}
+
+int trial_host_await(struct trial *t, size_t host, const struct task *task, struct engine **ret,
+                     struct error *err) {
+    const char *name = t->plan->hosts[host].name;
+    uint64_t window_ns = t->settings.reconnect_ns;
+    struct task patient = *task;
+    struct instant deadline;
+    if (outage_begin(&t->hosts[host].outage, window_ns, &deadline))
+        warn(t, "host '%s' does not answer: it has %.0f s to come back", name,
+             (double)window_ns / 1e9);
+    patient.deadline = instant_earlier(patient.deadline, deadline);
+    if (look_for(t, host, &patient, ret, err) == 0) {
+        is_back(t, host);
+        return 0;
+    }
+    if (err->kind == ERROR_TIMEOUT && instant_passed(deadline, clock_instant())) {
+        error_set(err, ERROR_UNREACHABLE, "host '%s' did not come back within %.0f s", name,
+                  (double)window_ns / 1e9);
+        error_hint(err,
+                   "see whether it runs and lets us in (`ssh %s`); --reconnect-timeout gives it "
+                   "more time",
+                   t->testbed->hosts[host].ssh);
+    }
+    return -1;
+}
+
+/* ---- one step ---- */
+
+static struct task task_of(const struct act *act) {
+    return act->step->when == STEP_FORWARD ? act_forward_task(act) : act_cleanup_task(act);
+}
+
+static int attempt(struct act *act, struct engine **engine, struct error *err) {
+    struct trial *t = act->trial;
+    size_t host = act->step->host;
+    struct task task = task_of(act);
+    bool check = act->step->kind == STEP_CHECK_HOST;
+    if (check)
+        task.cancel = &interrupt_cancel; /* all hosts are looked at, whatever one of them says */
+    if (check && testbed_connect_one(t->testbed, host, &task, err) < 0)
+        return -1;
+    act->host = t->testbed->hosts[host].host;
+    if (!act->host)
+        return 1; /* its check has said why; nothing can have been done there */
+    if (!*engine && testbed_engine(t->testbed, host, &task, engine, err) < 0)
+        return -1;
+    act->engine = *engine;
+    return actions[act->step->kind](act, err);
+}
+
+/* Only what was open before can come back. */
+static bool can_come_back(const struct act *act, const struct error *err) {
+    return err->kind == ERROR_UNREACHABLE && act->host && !host_is_local(act->host) &&
+           act->step->kind != STEP_CHECK_HOST;
+}
+
+/* One failure says that the host is lost; what would be done there afterwards is left out. */
+static int give_up(struct act *act, struct error *err) {
+    if (!outage_give_up(&act->trial->hosts[act->step->host].outage))
+        return -1;
+    act_say(act, "host '%s' is lost", act->trial->plan->hosts[act->step->host].name);
+    if (act->step->when == STEP_FORWARD)
+        return -1;
+    error_clear(err);
+    return 1;
+}
+
+static int persist(struct act *act, struct engine **engine, struct error *err) {
+    int r;
+    while ((r = attempt(act, engine, err)) < 0 && can_come_back(act, err)) {
+        struct task task = task_of(act);
+        struct error lost = ERROR_NULL;
+        struct instant begun = clock_instant();
+        engine_close(*engine);
+        *engine = NULL;
+        if (++act->tries == TRIES_MAX)
+            return -1;
+        if (trial_host_await(act->trial, act->step->host, &task, engine, &lost) < 0) {
+            *err = lost;
+            return lost.kind == ERROR_CANCELLED ? -1 : give_up(act, err);
+        }
+        error_clear(err);
+        act->lost_ns += instant_ns_between(begun, clock_instant());
+    }
+    if (r >= 0 && act->host && !host_is_local(act->host))
+        is_back(act->trial, act->step->host);
+    return r;
+}
+
+enum step_state carry_out(struct trial *t, size_t index, struct engine **engine,
+                          struct error *err) {
+    const struct step *step = &t->plan->steps[index];
+    struct act act = {.trial = t, .step_index = index, .step = step, .begun = clock_instant()};
+    int r = persist(&act, engine, err);
+    if (r >= 0)
+        return r == 0 ? STEP_GOOD : STEP_SKIPPED;
+    error_wrap(err, "%s '%s' on host '%s'", step_verb(step->kind), plan_subject(t->plan, step),
+               t->plan->hosts[step->host].name);
+    return STEP_FAILED;
+}
