@@ -23,6 +23,7 @@ struct engine_mount {
     bool create_source;       /* bind: make the folder if it is missing, as `-v` does */
     int64_t tmpfs_size_bytes; /* 0: no limit */
     int64_t tmpfs_mode;       /* 0: the engine's (01777) */
+    bool no_copy;             /* volume: not filled with what the image has there */
 };
 
 struct engine_endpoint {

@@ -82,6 +82,8 @@ static void mount_object(struct json *list, const struct engine_mount *mount) {
     flag(m, "ReadOnly", mount->read_only);
     if (mount->type == ENGINE_MOUNT_BIND && mount->create_source)
         json_set_bool(json_set_object(m, "BindOptions"), "CreateMountpoint", true);
+    if (mount->type == ENGINE_MOUNT_VOLUME && mount->no_copy)
+        json_set_bool(json_set_object(m, "VolumeOptions"), "NoCopy", true);
     if (mount->type == ENGINE_MOUNT_TMPFS && (mount->tmpfs_size_bytes || mount->tmpfs_mode)) {
         struct json *options = json_set_object(m, "TmpfsOptions");
         number(options, "SizeBytes", mount->tmpfs_size_bytes);

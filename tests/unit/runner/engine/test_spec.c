@@ -103,6 +103,7 @@ static void mounts_that_must_be_made_are_binds(void **state) {
                  .target = "/e",
                  .create_source = true},
                 {.type = ENGINE_MOUNT_VOLUME, .source = "v", .target = "/v"},
+                {.type = ENGINE_MOUNT_VOLUME, .source = "v", .target = "/w", .no_copy = true},
                 {.type = ENGINE_MOUNT_TMPFS,
                  .target = "/t",
                  .tmpfs_size_bytes = 4096,
@@ -117,6 +118,8 @@ static void mounts_that_must_be_made_are_binds(void **state) {
                 "{\"BindOptions\":{\"CreateMountpoint\":true},\"Source\":\"/c:1\",\"Target\":\"/"
                 "e\",\"Type\":\"bind\"},"
                 "{\"Source\":\"v\",\"Target\":\"/v\",\"Type\":\"volume\"},"
+                "{\"Source\":\"v\",\"Target\":\"/"
+                "w\",\"Type\":\"volume\",\"VolumeOptions\":{\"NoCopy\":true}},"
                 "{\"Target\":\"/t\",\"TmpfsOptions\":{\"Mode\":1023,\"SizeBytes\":4096},\"Type\":"
                 "\"tmpfs\"}]");
     assert_json(v, "HostConfig.Tmpfs", "{\"/run\":\"size=1m\"}");
