@@ -131,5 +131,8 @@ int deployment_load(const char *file, const char *folder, const struct environme
 int deployment_check_project(const struct deployment *deployment, struct project *project,
                              struct error *err);
 
+/* A host's name or an IP address, of harmless characters: it goes into other files. */
+bool deployment_is_address(const char *text);
+
 /* As YAML, secrets redacted, for run.json and for people. */
 void deployment_write(const struct deployment *deployment, struct buffer *out);

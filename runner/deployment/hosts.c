@@ -118,7 +118,7 @@ static int read_ssh(const struct yaml_node *value, void *target, void *context, 
 }
 
 /* It is written into cluster.yaml, and from there into anybody's configuration. */
-static bool is_address(const char *text) {
+bool deployment_is_address(const char *text) {
     return *text && strlen(text) <= 253 &&
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-") ==
                strlen(text);
@@ -130,7 +130,7 @@ static int read_address(const struct yaml_node *value, void *target, void *conte
     const char *text;
     if (get_word(value, TEXT_MAX, &text, err) < 0)
         return -1;
-    if (!is_address(text))
+    if (!deployment_is_address(text))
         return yaml_error(value, err, "'address' must be a host's name or an IP address, not %s",
                           yaml_what(value).text);
     ((struct deployment_host *)target)->address = text_dup(text);

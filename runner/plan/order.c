@@ -1,39 +1,50 @@
+/* What happens to containers, from their creation to their removal. */
+
 #include "runner/plan/order.h"
 
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/plan/plan.h"
 
 #include <stdlib.h>
 
-enum { NONE = -1 };
+enum { NONE = STEP_NONE };
 
-/* The steps of one container; NONE where it has no such step. */
-struct container_steps {
-    long create, start, healthy, exit, pre_stop, stop, collect;
-};
-
-struct order {
-    struct plan *plan;
-    struct container_steps *of; /* by container */
-    long check, commands, stop_commands;
-    long *images, *networks; /* by image, by network */
-};
-
-static long add(struct order *o, enum step_kind kind, size_t subject) {
+long order_add(struct order *o, enum step_kind kind, size_t host, size_t subject) {
     struct plan *plan = o->plan;
     mem_grow(plan->steps, plan->step_count, plan->step_capacity);
-    plan->steps[plan->step_count] = (struct step){
-        .kind = kind, .stage = step_stage(kind), .when = STEP_FORWARD, .subject = subject};
+    plan->steps[plan->step_count] = (struct step){.kind = kind,
+                                                  .stage = step_stage(kind),
+                                                  .when = STEP_FORWARD,
+                                                  .host = host,
+                                                  .subject = subject};
     return (long)plan->step_count++;
 }
 
-static void after(struct order *o, long step, long before) {
+long order_add_cleanup(struct order *o, enum step_kind kind, size_t host, size_t subject) {
+    long step = order_add(o, kind, host, subject);
+    o->plan->steps[step].when = o->plan->options.no_load ? STEP_CLEANUP_ON_FAILURE : STEP_CLEANUP;
+    return step;
+}
+
+void order_after(struct order *o, long step, long before) {
     if (before == NONE)
         return;
     struct step *s = &o->plan->steps[step];
     mem_grow(s->after, s->after_count, s->after_capacity);
     s->after[s->after_count++] = (size_t)before;
+}
+
+/* A step about a container, on its host. */
+static long add_of(struct order *o, enum step_kind kind, size_t container) {
+    return order_add(o, kind, o->plan->containers[container].host, container);
+}
+
+static long add_cleanup_of(struct order *o, enum step_kind kind, size_t container) {
+    return order_add_cleanup(o, kind, o->plan->containers[container].host, container);
+}
+
+static void set_stage(struct order *o, long step, enum trial_stage stage) {
+    o->plan->steps[step].stage = stage;
 }
 
 static enum project_role role(const struct order *o, size_t container) {
@@ -42,6 +53,10 @@ static enum project_role role(const struct order *o, size_t container) {
 
 static bool is_loader(const struct order *o, size_t container) {
     return role(o, container) == PROJECT_ROLE_LOADER;
+}
+
+static bool is_prepare(const struct order *o, size_t container) {
+    return role(o, container) == PROJECT_ROLE_PREPARE;
 }
 
 /* Without a load the loader's image is made ready all the same, but not its container. */
@@ -56,35 +71,83 @@ static bool earlier(const struct order *o) {
     return o->plan->options.mode == PLAN_COLLECT || o->plan->options.mode == PLAN_DOWN;
 }
 
-static void order_images(struct order *o) {
-    for (size_t i = 0; i < o->plan->image_count; i++) {
-        o->images[i] = add(o, o->plan->images[i].build ? STEP_BUILD_IMAGE : STEP_FIND_IMAGE, i);
-        after(o, o->images[i], o->check);
-    }
-    for (size_t i = 0; i < o->plan->project->network_count; i++) {
-        o->networks[i] = add(o, STEP_CREATE_NETWORK, i);
-        after(o, o->networks[i], o->check);
-    }
+/* ---- creation ---- */
+
+/* What it is given must be there, and what it depends on (of prepare services) must have ended. */
+static void after_outputs(struct order *o, long step, const struct plan_container *c) {
+    for (size_t i = 0; i < c->output_count; i++)
+        order_after(o, step, o->of[c->outputs[i]].fetch);
 }
 
-static void after_networks(struct order *o, long step, const struct project_service *service) {
+static void order_creation_of(struct order *o, size_t i) {
+    const struct plan_container *c = &o->plan->containers[i];
+    long step = add_of(o, STEP_CREATE_CONTAINER, i);
+    o->of[i].create = step;
+    order_after(o, step, *order_image(o, c->host, c->image));
+    order_after_checks(o, step);
+    order_after_networks_and_volumes(o, step, c);
+    if (c->network_of != PLAN_NONE)
+        order_after(o, step, o->of[c->network_of].create);
+    after_outputs(o, step, c);
+}
+
+/* ---- prepare services: before any other container is made ---- */
+
+static bool depends(const struct project_service *service, const struct project_service *other) {
+    for (size_t i = 0; i < service->dependency_count; i++)
+        if (text_equal(service->dependencies[i].service, other->name))
+            return true;
+    return false;
+}
+
+static void order_prepare_of(struct order *o, size_t i) {
+    const struct plan_container *c = &o->plan->containers[i];
+    struct container_steps *of = &o->of[i];
+    order_creation_of(o, i);
+    for (size_t k = 0; k < o->plan->container_count; k++)
+        if (is_prepare(o, k) && depends(c->service, o->plan->containers[k].service))
+            order_after(o, of->create, o->of[k].exit);
+    of->start = add_of(o, STEP_START_CONTAINER, i);
+    order_after(o, of->start, of->create);
+    of->exit = add_of(o, STEP_WAIT_EXIT, i);
+    order_after(o, of->exit, of->start);
+    if (c->service->seatrial.output) {
+        of->fetch = add_of(o, STEP_FETCH_OUTPUT, i);
+        order_after(o, of->fetch, of->exit);
+    }
+    for (size_t step = (size_t)of->create; step < o->plan->step_count; step++)
+        set_stage(o, (long)step, STAGE_PREPARE);
+}
+
+static void order_prepare(struct order *o) {
     const struct project *project = o->plan->project;
-    for (size_t i = 0; i < service->endpoint_count; i++)
-        for (size_t k = 0; k < project->network_count; k++)
-            if (text_equal(service->endpoints[i].network, project->networks[k].key))
-                after(o, step, o->networks[k]);
+    for (size_t n = 0; n < project->service_count; n++) {
+        const struct project_service *service = &project->services[project->start_order[n]];
+        for (size_t i = 0; i < o->plan->container_count; i++)
+            if (o->plan->containers[i].service == service && is_prepare(o, i))
+                order_prepare_of(o, i);
+    }
 }
 
 static void order_creation(struct order *o) {
-    for (size_t i = 0; i < o->plan->container_count; i++) {
-        if (!takes_part(o, i))
-            continue;
-        const struct plan_container *c = &o->plan->containers[i];
-        o->of[i].create = add(o, STEP_CREATE_CONTAINER, i);
-        after(o, o->of[i].create, o->images[c->image]);
-        after_networks(o, o->of[i].create, c->service);
-    }
+    const struct project *project = o->plan->project;
+    for (size_t i = 0; i < o->plan->container_count; i++)
+        if (takes_part(o, i) && !is_prepare(o, i) && o->plan->containers[i].network_of == PLAN_NONE)
+            order_creation_of(o, i);
+    /* Whoever shares a network comes after whose it is. */
+    for (size_t n = 0; n < project->service_count; n++)
+        for (size_t i = 0; i < o->plan->container_count; i++)
+            if (o->plan->containers[i].service == &project->services[project->start_order[n]] &&
+                takes_part(o, i) && o->of[i].create == NONE && !is_prepare(o, i))
+                order_creation_of(o, i);
+    /* And everybody after prepare services that leave nothing, but end. */
+    for (size_t k = 0; k < o->plan->container_count; k++)
+        for (size_t i = 0; is_prepare(o, k) && i < o->plan->container_count; i++)
+            if (!is_prepare(o, i) && o->of[i].create != NONE && o->of[k].fetch == NONE)
+                order_after(o, o->of[i].create, o->of[k].exit);
 }
+
+/* ---- start ---- */
 
 /* Somebody waits for the end of this service. */
 static bool completes(const struct order *o, const struct project_service *service) {
@@ -102,12 +165,12 @@ static void after_dependencies(struct order *o, long step, const struct project_
     for (size_t i = 0; i < service->dependency_count; i++) {
         const struct project_dependency *d = &service->dependencies[i];
         for (size_t k = 0; k < o->plan->container_count; k++) {
-            if (!text_equal(o->plan->containers[k].service->name, d->service))
+            if (is_prepare(o, k) || !text_equal(o->plan->containers[k].service->name, d->service))
                 continue;
-            after(o, step,
-                  d->condition == PROJECT_STARTED   ? o->of[k].start
-                  : d->condition == PROJECT_HEALTHY ? o->of[k].healthy
-                                                    : o->of[k].exit);
+            order_after(o, step,
+                        d->condition == PROJECT_STARTED   ? o->of[k].start
+                        : d->condition == PROJECT_HEALTHY ? o->of[k].healthy
+                                                          : o->of[k].exit);
         }
     }
 }
@@ -115,19 +178,19 @@ static void after_dependencies(struct order *o, long step, const struct project_
 static void order_start_of(struct order *o, size_t i) {
     const struct project_service *service = o->plan->containers[i].service;
     struct container_steps *of = &o->of[i];
-    of->start = add(o, STEP_START_CONTAINER, i);
+    of->start = add_of(o, STEP_START_CONTAINER, i);
     for (size_t k = 0; k < o->plan->container_count; k++)
-        if (!is_loader(o, k))
-            after(o, of->start, o->of[k].create);
+        if (!is_loader(o, k) && !is_prepare(o, k))
+            order_after(o, of->start, o->of[k].create);
     after_dependencies(o, of->start, service);
     if (completes(o, service)) {
-        of->exit = add(o, STEP_WAIT_EXIT, i);
-        o->plan->steps[of->exit].stage = STAGE_START;
-        after(o, of->exit, of->start);
+        of->exit = add_of(o, STEP_WAIT_EXIT, i);
+        set_stage(o, of->exit, STAGE_START);
+        order_after(o, of->exit, of->start);
         return;
     }
-    of->healthy = add(o, STEP_WAIT_HEALTHY, i);
-    after(o, of->healthy, of->start);
+    of->healthy = add_of(o, STEP_WAIT_HEALTHY, i);
+    order_after(o, of->healthy, of->start);
 }
 
 static void order_start(struct order *o) {
@@ -135,59 +198,77 @@ static void order_start(struct order *o) {
     for (size_t n = 0; n < project->service_count; n++) {
         const struct project_service *service = &project->services[project->start_order[n]];
         for (size_t i = 0; i < o->plan->container_count; i++)
-            if (o->plan->containers[i].service == service && !is_loader(o, i))
+            if (o->plan->containers[i].service == service && !is_loader(o, i) && !is_prepare(o, i))
                 order_start_of(o, i);
     }
 }
 
-static void order_load(struct order *o) {
+/* ---- load ---- */
+
+static bool has_replica(const struct order *o, size_t host) {
+    for (size_t i = 0; i < o->plan->container_count; i++)
+        if (o->plan->containers[i].host == host && role(o, i) == PROJECT_ROLE_REPLICA)
+            return true;
+    return false;
+}
+
+static void order_commands(struct order *o) {
     const struct plan *plan = o->plan;
-    if (plan->deployment->runtime.custom_command && plan->options.mode == PLAN_TRIAL) {
-        o->commands = add(o, STEP_START_COMMANDS, 0);
-        for (size_t i = 0; i < plan->container_count; i++)
-            after(o, o->commands, o->of[i].healthy);
-    }
-    for (size_t i = 0; i < plan->container_count; i++) {
-        if (!is_loader(o, i))
+    if (!plan->deployment->runtime.custom_command || plan->options.mode != PLAN_TRIAL)
+        return;
+    for (size_t host = 0; host < plan->host_count; host++) {
+        if (!has_replica(o, host))
             continue;
-        struct container_steps *of = &o->of[i];
-        of->start = add(o, STEP_START_CONTAINER, i);
-        o->plan->steps[of->start].stage = STAGE_LOAD;
-        after(o, of->start, of->create);
-        after(o, of->start, o->commands);
-        for (size_t k = 0; k < plan->container_count; k++) {
-            after(o, of->start, o->of[k].healthy);
-            if (!is_loader(o, k))
-                after(o, of->start, o->of[k].exit);
-        }
-        of->exit = add(o, STEP_WAIT_EXIT, i);
-        after(o, of->exit, of->start);
+        o->commands[host] = order_add(o, STEP_START_COMMANDS, host, host);
+        for (size_t i = 0; i < plan->container_count; i++)
+            order_after(o, o->commands[host], o->of[i].healthy);
     }
 }
 
-static long add_cleanup(struct order *o, enum step_kind kind, size_t subject) {
-    long step = add(o, kind, subject);
-    o->plan->steps[step].when = o->plan->options.no_load ? STEP_CLEANUP_ON_FAILURE : STEP_CLEANUP;
-    return step;
+static void order_load_of(struct order *o, size_t i) {
+    const struct plan *plan = o->plan;
+    struct container_steps *of = &o->of[i];
+    of->start = add_of(o, STEP_START_CONTAINER, i);
+    set_stage(o, of->start, STAGE_LOAD);
+    order_after(o, of->start, of->create);
+    for (size_t host = 0; host < plan->host_count; host++)
+        order_after(o, of->start, o->commands[host]);
+    for (size_t k = 0; k < plan->container_count; k++) {
+        order_after(o, of->start, o->of[k].healthy);
+        if (!is_loader(o, k) && !is_prepare(o, k))
+            order_after(o, of->start, o->of[k].exit);
+    }
+    of->exit = add_of(o, STEP_WAIT_EXIT, i);
+    order_after(o, of->exit, of->start);
 }
+
+static void order_load(struct order *o) {
+    order_commands(o);
+    for (size_t i = 0; i < o->plan->container_count; i++)
+        if (is_loader(o, i))
+            order_load_of(o, i);
+}
+
+/* ---- the end ---- */
 
 static void after_stops(struct order *o, long step, enum project_role before) {
     for (size_t i = 0; i < o->plan->container_count; i++)
         if (role(o, i) == before)
-            after(o, step, o->of[i].stop);
+            order_after(o, step, o->of[i].stop);
 }
 
 /* What both the hooks before a stop and the stop itself come after. */
 static void after_its_work(struct order *o, long step, size_t i) {
     const struct container_steps *of = &o->of[i];
-    after(o, step, of->create);
-    after(o, step, of->start);
-    after(o, step, of->healthy);
-    after(o, step, of->exit);
+    order_after(o, step, of->create);
+    order_after(o, step, of->start);
+    order_after(o, step, of->healthy);
+    order_after(o, step, of->exit);
+    order_after(o, step, of->fetch);
     if (is_loader(o, i))
         return;
     after_stops(o, step, PROJECT_ROLE_LOADER);
-    after(o, step, o->stop_commands);
+    order_after(o, step, o->stop_commands[o->plan->containers[i].host]);
     if (role(o, i) != PROJECT_ROLE_REPLICA)
         after_stops(o, step, PROJECT_ROLE_REPLICA);
 }
@@ -195,11 +276,11 @@ static void after_its_work(struct order *o, long step, size_t i) {
 /* None of a role is stopped before the hooks of all have ended: they may need one another, as
  * members of a quorum do. */
 static void order_stop_of(struct order *o, size_t i) {
-    o->of[i].stop = add_cleanup(o, STEP_STOP_CONTAINER, i);
+    o->of[i].stop = add_cleanup_of(o, STEP_STOP_CONTAINER, i);
     after_its_work(o, o->of[i].stop, i);
     for (size_t k = 0; k < o->plan->container_count; k++)
         if (role(o, k) == role(o, i))
-            after(o, o->of[i].stop, o->of[k].pre_stop);
+            order_after(o, o->of[i].stop, o->of[k].pre_stop);
 }
 
 static bool has_end(const struct order *o, size_t i, enum project_role of) {
@@ -209,7 +290,7 @@ static bool has_end(const struct order *o, size_t i, enum project_role of) {
 static void order_stop_of_role(struct order *o, enum project_role of) {
     for (size_t i = 0; i < o->plan->container_count; i++)
         if (has_end(o, i, of) && o->plan->containers[i].service->pre_stop_count > 0) {
-            o->of[i].pre_stop = add_cleanup(o, STEP_PRE_STOP, i);
+            o->of[i].pre_stop = add_cleanup_of(o, STEP_PRE_STOP, i);
             after_its_work(o, o->of[i].pre_stop, i);
         }
     for (size_t i = 0; i < o->plan->container_count; i++)
@@ -220,12 +301,14 @@ static void order_stop_of_role(struct order *o, enum project_role of) {
 static void order_stop(struct order *o) {
     static const enum project_role order[] = {PROJECT_ROLE_LOADER, PROJECT_ROLE_REPLICA,
                                               PROJECT_ROLE_SIDECAR, PROJECT_ROLE_PREPARE};
-    if (o->commands != NONE) {
-        o->stop_commands = add_cleanup(o, STEP_STOP_COMMANDS, 0);
-        after(o, o->stop_commands, o->commands);
+    for (size_t host = 0; host < o->plan->host_count; host++) {
+        if (o->commands[host] == NONE)
+            continue;
+        o->stop_commands[host] = order_add_cleanup(o, STEP_STOP_COMMANDS, host, host);
+        order_after(o, o->stop_commands[host], o->commands[host]);
         for (size_t i = 0; i < o->plan->container_count; i++)
             if (is_loader(o, i))
-                after(o, o->stop_commands, o->of[i].exit);
+                order_after(o, o->stop_commands[host], o->of[i].exit);
     }
     for (size_t r = 0; r < sizeof order / sizeof *order; r++)
         order_stop_of_role(o, order[r]);
@@ -233,31 +316,27 @@ static void order_stop(struct order *o) {
 
 static void order_collect(struct order *o) {
     for (size_t i = 0; i < o->plan->container_count; i++) {
+        size_t host = o->plan->containers[i].host;
         if (o->of[i].create == NONE && !earlier(o))
             continue;
-        o->of[i].collect = add_cleanup(o, STEP_COLLECT_CONTAINER, i);
-        after(o, o->of[i].collect, earlier(o) ? o->check : NONE);
-        after(o, o->of[i].collect, o->of[i].stop);
+        o->of[i].collect = add_cleanup_of(o, STEP_COLLECT_CONTAINER, i);
+        order_after(o, o->of[i].collect, earlier(o) ? o->checks[host] : NONE);
+        order_after(o, o->of[i].collect, o->of[i].stop);
     }
 }
 
 static void order_removal(struct order *o) {
     struct plan *plan = o->plan;
-    size_t first = plan->step_count;
+    o->first_removal = plan->step_count;
     for (size_t i = 0; i < plan->container_count; i++) {
         if (o->of[i].create == NONE && !earlier(o))
             continue;
-        long step = add_cleanup(o, STEP_REMOVE_CONTAINER, i);
-        after(o, step, o->of[i].collect);
+        long step = add_cleanup_of(o, STEP_REMOVE_CONTAINER, i);
+        order_after(o, step, o->of[i].collect);
     }
-    size_t removals = plan->step_count;
-    bool networks = plan->options.mode != PLAN_LOAD;
-    for (size_t i = 0; networks && i < plan->project->network_count; i++) {
-        long step = add_cleanup(o, STEP_REMOVE_NETWORK, i);
-        after(o, step, o->networks[i]);
-        for (size_t k = first; k < removals; k++)
-            after(o, step, (long)k);
-    }
+    o->end_of_removals = plan->step_count;
+    if (plan->options.mode != PLAN_LOAD)
+        order_removal_of_networks_and_volumes(o);
 }
 
 static void order_end(struct order *o) {
@@ -267,8 +346,12 @@ static void order_end(struct order *o) {
         order_removal(o);
 }
 
+/* ---- the whole ---- */
+
 static void order_trial(struct order *o) {
     order_images(o);
+    order_networks_and_volumes(o);
+    order_prepare(o);
     order_creation(o);
     order_start(o);
     if (!o->plan->options.no_load)
@@ -276,48 +359,71 @@ static void order_trial(struct order *o) {
     order_end(o);
 }
 
-/* The loader's image as it is; networks exist already. */
-static void order_loader_image(struct order *o) {
-    for (size_t i = 0; i < o->plan->container_count; i++) {
-        size_t image = o->plan->containers[i].image;
-        if (!is_loader(o, i) || o->images[image] != NONE)
+/* The loader's image as it is; networks and volumes exist already, and so does what was prepared.
+ */
+static void order_loader_needs(struct order *o) {
+    const struct plan *plan = o->plan;
+    for (size_t i = 0; i < plan->container_count; i++) {
+        const struct plan_container *c = &plan->containers[i];
+        long *image = order_image(o, c->host, c->image);
+        if (!is_loader(o, i) || *image != NONE)
             continue;
-        o->images[image] = add(o, STEP_FIND_IMAGE, image);
-        after(o, o->images[image], o->check);
+        *image = order_add(o, STEP_FIND_IMAGE, c->host, c->image);
+        order_after(o, *image, o->checks[c->host]);
+    }
+    for (size_t i = 0; i < plan->container_count; i++) {
+        if (!is_prepare(o, i) || !plan->containers[i].service->seatrial.output)
+            continue;
+        o->of[i].fetch = add_of(o, STEP_FETCH_OUTPUT, i);
+        order_after(o, o->of[i].fetch, o->checks[plan->containers[i].host]);
     }
 }
 
+static void order_mode(struct order *o) {
+    switch (o->plan->options.mode) {
+    case PLAN_TRIAL:
+        if (!o->plan->options.machines_only)
+            order_trial(o);
+        break;
+    case PLAN_LOAD:
+        order_loader_needs(o);
+        order_creation(o);
+        order_load(o);
+        order_end(o);
+        break;
+    case PLAN_COLLECT: order_collect(o); break;
+    case PLAN_DOWN: order_end(o); break;
+    }
+}
+
+static long *new_steps(size_t count) {
+    long *steps = mem_new_array(long, count);
+    for (size_t i = 0; i < count; i++)
+        steps[i] = NONE;
+    return steps;
+}
+
 void plan_order_steps(struct plan *plan) {
+    size_t hosts = plan->host_count;
     struct order o = {
         .plan = plan,
         .of = mem_new_array(struct container_steps, plan->container_count),
-        .images = mem_new_array(long, plan->image_count),
-        .networks = mem_new_array(long, plan->project->network_count),
-        .commands = NONE,
-        .stop_commands = NONE,
+        .checks = new_steps(hosts),
+        .commands = new_steps(hosts),
+        .stop_commands = new_steps(hosts),
+        .images = new_steps(hosts * plan->image_count),
+        .networks = new_steps(hosts * plan->project->network_count),
+        .volumes = new_steps(hosts * plan->project->volume_count),
     };
     for (size_t i = 0; i < plan->container_count; i++)
-        o.of[i] = (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE, NONE};
-    for (size_t i = 0; i < plan->image_count; i++)
-        o.images[i] = NONE;
-    for (size_t i = 0; i < plan->project->network_count; i++)
-        o.networks[i] = NONE;
-    o.check = add(&o, STEP_CHECK_HOST, 0);
-    switch (plan->options.mode) {
-    case PLAN_TRIAL:
-        if (!plan->options.machines_only)
-            order_trial(&o);
-        break;
-    case PLAN_LOAD:
-        order_loader_image(&o);
-        order_creation(&o);
-        order_load(&o);
-        order_end(&o);
-        break;
-    case PLAN_COLLECT: order_collect(&o); break;
-    case PLAN_DOWN: order_end(&o); break;
-    }
+        o.of[i] = (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE};
+    order_checks(&o);
+    order_mode(&o);
     free(o.of);
+    free(o.checks);
+    free(o.commands);
+    free(o.stop_commands);
     free(o.images);
     free(o.networks);
+    free(o.volumes);
 }

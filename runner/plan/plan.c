@@ -3,6 +3,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/plan/order.h"
+#include "runner/plan/place.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ void plan_free(struct plan *plan) {
     for (size_t i = 0; i < plan->container_count; i++) {
         free(plan->containers[i].name);
         free(plan->containers[i].ports);
+        free(plan->containers[i].outputs);
     }
     for (size_t i = 0; i < plan->step_count; i++)
         free(plan->steps[i].after);
@@ -39,10 +41,15 @@ static bool is_built(const struct plan *plan, const struct project_service *serv
     return service->build && !left_out;
 }
 
+/* Of services with one image, the first that is built, else the first that could be, says how. */
+static int says_more(const struct plan *plan, const struct project_service *service) {
+    return is_built(plan, service) ? 2 : service->build ? 1 : 0;
+}
+
 static size_t add_image(struct plan *plan, const struct project_service *service) {
     for (size_t i = 0; i < plan->image_count; i++)
         if (text_equal(plan->images[i].reference, service->image)) {
-            if (!plan->images[i].build && is_built(plan, service))
+            if (says_more(plan, service) > says_more(plan, plan->images[i].service))
                 plan->images[i].service = service;
             return i;
         }
@@ -57,6 +64,8 @@ static void settle_images(struct plan *plan) {
     for (size_t i = 0; i < plan->image_count; i++) {
         struct plan_image *image = &plan->images[i];
         image->build = is_built(plan, image->service);
+        image->carried =
+            plan->deployment->testbed.provider == DEPLOYMENT_HOSTS && image->service->build;
         if (image->build)
             image->context = project_build_context(plan->project, image->service,
                                                    plan->deployment->local.concord_root);
@@ -68,7 +77,7 @@ static int set_ports(struct plan_container *c, struct error *err) {
     c->ports = mem_new_array(struct plan_port, x->port_count);
     c->port_count = x->port_count;
     for (size_t i = 0; i < x->port_count; i++) {
-        size_t port = x->ports[i].first + (c->number - 1); /* one host: slot and number are one */
+        size_t port = x->ports[i].first + c->slot;
         if (port > UINT16_MAX)
             return error_set(err, ERROR_CONFIG,
                              "service '%s': port '%s' of container %zu would be %zu, above 65535",
@@ -88,14 +97,13 @@ static char *container_name(const struct plan *plan, const struct project_servic
                : text_format("%s-%s-%" PRId64, plan->project->name, service->name, number);
 }
 
-static int add_containers(struct plan *plan, const struct project_service *service,
-                          size_t *role_index, struct error *err) {
+static void add_containers(struct plan *plan, const struct project_service *service,
+                           size_t *role_index) {
     size_t image = add_image(plan, service);
     for (int64_t n = 1; n <= service->replicas; n++) {
         plan->containers =
             mem_resize(plan->containers, plan->container_count + 1, sizeof *plan->containers);
-        struct plan_container *c = &plan->containers[plan->container_count++];
-        *c = (struct plan_container){
+        plan->containers[plan->container_count++] = (struct plan_container){
             .name = container_name(plan, service, n),
             .service = service,
             .number = (size_t)n,
@@ -103,10 +111,43 @@ static int add_containers(struct plan *plan, const struct project_service *servi
             .image = image,
             .network_of = PLAN_NONE,
         };
-        if (set_ports(c, err) < 0)
-            return -1;
     }
-    return 0;
+}
+
+/* Marks what `service` waits for, and what that waits for, by index. */
+static void mark_needed(const struct project *project, const struct project_service *service,
+                        bool *needed) {
+    needed[service - project->services] = true;
+    for (size_t n = project->service_count; n-- > 0;) {
+        const struct project_service *s = &project->services[project->start_order[n]];
+        for (size_t i = 0; needed[s - project->services] && i < s->dependency_count; i++)
+            needed[project_service(project, s->dependencies[i].service) - project->services] = true;
+    }
+    needed[service - project->services] = false;
+}
+
+static void settle_outputs_of(struct plan *plan, struct plan_container *c) {
+    const struct project *project = plan->project;
+    bool prepare = c->service->seatrial.role == PROJECT_ROLE_PREPARE;
+    cleanup_free bool *needed = mem_new_array(bool, project->service_count);
+    size_t capacity = 0;
+    mark_needed(project, c->service, needed);
+    for (size_t k = 0; k < plan->container_count; k++) {
+        const struct project_service *from = plan->containers[k].service;
+        if (!from->seatrial.output || (prepare && !needed[from - project->services]))
+            continue;
+        mem_grow(c->outputs, c->output_count, capacity);
+        c->outputs[c->output_count++] = k;
+    }
+}
+
+/* Prepare services run side by side, so one is only given what it waits for. */
+static void settle_outputs(struct plan *plan) {
+    bool any = false;
+    for (size_t i = 0; i < plan->project->service_count; i++)
+        any = any || plan->project->services[i].seatrial.output;
+    for (size_t i = 0; any && i < plan->container_count; i++)
+        settle_outputs_of(plan, &plan->containers[i]);
 }
 
 static int check_port_clash(const struct plan_container *a, const struct plan_container *b,
@@ -121,17 +162,31 @@ static int check_port_clash(const struct plan_container *a, const struct plan_co
     return 0;
 }
 
-static bool host_network(const struct plan_container *c) {
-    return text_equal(c->service->network_mode, "host");
+/* What prepare services listened on is free again when the others start. */
+static bool run_together(const struct plan_container *a, const struct plan_container *b) {
+    return (a->service->seatrial.role == PROJECT_ROLE_PREPARE) ==
+           (b->service->seatrial.role == PROJECT_ROLE_PREPARE);
 }
 
 static int check_ports(const struct plan *plan, struct error *err) {
-    for (size_t i = 0; i < plan->container_count; i++)
-        for (size_t k = i + 1; host_network(&plan->containers[i]) && k < plan->container_count; k++)
-            if (host_network(&plan->containers[k]) &&
-                check_port_clash(&plan->containers[i], &plan->containers[k], err) < 0)
+    for (size_t i = 0; i < plan->container_count; i++) {
+        const struct plan_container *a = &plan->containers[i];
+        if (a->port_count == 0 || !plan_on_host_network(plan, a))
+            continue;
+        for (size_t k = i + 1; k < plan->container_count; k++) {
+            const struct plan_container *b = &plan->containers[k];
+            if (a->host == b->host && run_together(a, b) && plan_on_host_network(plan, b) &&
+                check_port_clash(a, b, err) < 0)
                 return -1;
+        }
+    }
     return 0;
+}
+
+bool plan_on_host_network(const struct plan *plan, const struct plan_container *c) {
+    while (c->network_of != PLAN_NONE)
+        c = &plan->containers[c->network_of];
+    return text_equal(c->service->network_mode, "host");
 }
 
 static int check_roles(const struct plan *plan, struct error *err) {
@@ -158,10 +213,95 @@ static int check_roles(const struct plan *plan, struct error *err) {
     return 0;
 }
 
+/* ---- hosts ---- */
+
+static void add_host(struct plan *plan, const char *name, const char *address,
+                     const struct deployment_host *deployment) {
+    plan->hosts[plan->host_count++] = (struct plan_host){
+        .name = text_dup(name), .address = text_dup(address), .deployment = deployment};
+}
+
+/* What is said, else what is known, else what stands in `ssh`. */
+static const char *address_of(const struct deployment_host *host, const char *resolved) {
+    return host->address ? host->address : resolved ? resolved : host->ssh_host;
+}
+
+static int check_address(const struct plan *plan, const struct plan_host *host, struct error *err) {
+    const struct project_place *at = &host->deployment->place;
+    if (!deployment_is_address(host->address)) {
+        error_set(err, ERROR_CONFIG,
+                  "%s:%u:%u: host '%s' has an address that cannot be one: "
+                  "'%.64s'",
+                  at->file, at->line, at->column, host->name, host->address);
+        return error_hint(err, "say with 'address' where containers of other hosts reach it");
+    }
+    for (const struct plan_host *other = plan->hosts; other < host; other++)
+        if (text_equal(other->address, host->address)) {
+            error_set(err, ERROR_CONFIG,
+                      "%s:%u:%u: hosts '%s' and '%s' (line %u) have the same "
+                      "address '%s'",
+                      at->file, at->line, at->column, host->name, other->name,
+                      other->deployment->place.line, host->address);
+            return error_hint(err, "say with 'address' where containers of other hosts reach each");
+        }
+    return 0;
+}
+
+static int add_hosts(struct plan *plan, const char *const *addresses, struct error *err) {
+    const struct deployment *d = plan->deployment;
+    plan->hosts = mem_new_array(struct plan_host, d->testbed.host_count + 1); /* the builder */
+    plan->builder = PLAN_NONE;
+    if (d->testbed.provider == DEPLOYMENT_LOCAL) {
+        add_host(plan, "local", "127.0.0.1", NULL);
+        plan->builder = 0;
+        return 0;
+    }
+    for (size_t i = 0; i < d->testbed.host_count; i++) {
+        const struct deployment_host *host = &d->testbed.hosts[i];
+        add_host(plan, host->name, address_of(host, addresses ? addresses[i] : NULL), host);
+        if (check_address(plan, &plan->hosts[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* This machine takes part where it has to build or to find an image. */
+static void add_builder(struct plan *plan) {
+    bool makes = plan->options.mode == PLAN_TRIAL && !plan->options.machines_only;
+    bool carried = false;
+    for (size_t i = 0; i < plan->image_count; i++)
+        carried = carried || plan->images[i].carried;
+    if (!makes || !carried || plan->builder != PLAN_NONE)
+        return;
+    plan->builder = plan->host_count;
+    add_host(plan, "builder", "127.0.0.1", NULL);
+}
+
+/* ---- the whole ---- */
+
+static int fill(struct plan *plan, const char *const *addresses, struct error *err) {
+    size_t role_indices[PROJECT_ROLE_LOADER + 1] = {0};
+    if (add_hosts(plan, addresses, err) < 0)
+        return -1;
+    for (size_t i = 0; i < plan->project->service_count; i++) {
+        const struct project_service *service = &plan->project->services[i];
+        add_containers(plan, service, &role_indices[service->seatrial.role]);
+    }
+    settle_images(plan);
+    settle_outputs(plan);
+    if (check_roles(plan, err) < 0 || plan_place(plan, err) < 0)
+        return -1;
+    for (size_t i = 0; i < plan->container_count; i++)
+        if (set_ports(&plan->containers[i], err) < 0)
+            return -1;
+    if (plan_check_reach(plan, err) < 0 || check_ports(plan, err) < 0)
+        return -1;
+    add_builder(plan);
+    return 0;
+}
+
 int plan_make(const struct project *project, const struct deployment *deployment,
               const struct plan_options *options, struct plan **ret, struct error *err) {
-    if (deployment->testbed.provider != DEPLOYMENT_LOCAL)
-        return error_set(err, ERROR_CONFIG, "provider 'hosts' cannot be planned for yet");
     cleanup(plan_freep) struct plan *plan = mem_new(struct plan);
     const char *args = options->loader_args ? options->loader_args : deployment->general.loader_cli;
     *plan = (struct plan){
@@ -171,24 +311,12 @@ int plan_make(const struct project *project, const struct deployment *deployment
         .name = text_dup(deployment->name ? deployment->name : project->name),
         .loader_args = text_dup(args),
         .options = *options,
-        .hosts = mem_new_array(struct plan_host, 1),
-        .host_count = 1,
         .images = mem_new_array(struct plan_image, project->service_count),
     };
     plan->options.run = plan->run;
     plan->options.loader_args = plan->loader_args;
-    plan->hosts[0] = (struct plan_host){
-        .name = text_dup("local"), .address = text_dup("127.0.0.1"), .used = true};
-    plan->builder = 0;
-
-    size_t role_indices[PROJECT_ROLE_LOADER + 1] = {0};
-    for (size_t i = 0; i < project->service_count; i++) {
-        const struct project_service *service = &project->services[i];
-        if (add_containers(plan, service, &role_indices[service->seatrial.role], err) < 0)
-            return -1;
-    }
-    settle_images(plan);
-    if (check_roles(plan, err) < 0 || check_ports(plan, err) < 0)
+    plan->options.addresses = NULL; /* they are in the hosts */
+    if (fill(plan, options->addresses, err) < 0)
         return -1;
     plan_order_steps(plan);
     *ret = take_ptr(plan);
@@ -211,54 +339,4 @@ size_t plan_role_count(const struct plan *plan, enum project_role role) {
     for (size_t i = 0; i < plan->container_count; i++)
         count += plan->containers[i].service->seatrial.role == role;
     return count;
-}
-
-/* Where others of the trial reach it: by the host's address, or by name in a network of ours. */
-static const char *address_of(const struct plan *plan, const struct plan_container *c) {
-    return host_network(c) ? plan->hosts[c->host].address : c->name;
-}
-
-void plan_write_cluster(const struct plan *plan, struct buffer *out) {
-    buffer_format(out, "run: \"%s\"\nproject: \"%s\"\ncontainers:\n", plan->run,
-                  plan->project->name);
-    for (size_t i = 0; i < plan->container_count; i++) {
-        const struct plan_container *c = &plan->containers[i];
-        buffer_format(out,
-                      "  - {name: \"%s\", service: \"%s\", role: %s, index: %zu, host: \"%s\", "
-                      "address: \"%s\", ports: {",
-                      c->name, c->service->name, project_role_name(c->service->seatrial.role),
-                      c->index, plan->hosts[c->host].name, address_of(plan, c));
-        for (size_t k = 0; k < c->port_count; k++)
-            buffer_format(out, "%s\"%s\": %u", k ? ", " : "", c->ports[k].name, c->ports[k].port);
-        buffer_text(out, "}}\n");
-    }
-}
-
-static void write_after(const struct step *step, struct buffer *out) {
-    enum { SHOWN = 6 };
-    for (size_t i = 0; i < step->after_count && i < SHOWN; i++)
-        buffer_format(out, "%s%zu", i ? "," : "  after ", step->after[i] + 1);
-    if (step->after_count > SHOWN)
-        buffer_format(out, ",… (%zu)", step->after_count);
-}
-
-void plan_write_text(const struct plan *plan, struct buffer *out) {
-    static const char *const when[] = {
-        [STEP_FORWARD] = "",
-        [STEP_CLEANUP] = "  always",
-        [STEP_CLEANUP_ON_FAILURE] = "  if the trial fails",
-    };
-    for (size_t i = 0; i < plan->step_count; i++) {
-        const struct step *step = &plan->steps[i];
-        buffer_format(out, "%4zu  %-8s %-18s %-8s %s", i + 1, stage_name(step->stage),
-                      step_kind_name(step->kind), plan->hosts[step->host].name,
-                      plan_subject(plan, step));
-        if (step->kind == STEP_BUILD_IMAGE)
-            buffer_format(out, " from %s", plan->images[step->subject].context);
-        if (step->kind == STEP_CREATE_CONTAINER)
-            buffer_format(out, " of %s",
-                          plan->images[plan->containers[step->subject].image].reference);
-        write_after(step, out);
-        buffer_format(out, "%s\n", when[step->when]);
-    }
 }

@@ -121,11 +121,15 @@ DEFINE_CLEANUP_FREE(plan);
 /* What a step is about: a host's, image's, network's, volume's or container's name. Borrowed. */
 const char *plan_subject(const struct plan *plan, const struct step *step);
 
+/* It has its host's own address and ports, by itself or by the container whose network it shares.
+ */
+bool plan_on_host_network(const struct plan *plan, const struct plan_container *container);
+
 /* How many containers have this role. */
 size_t plan_role_count(const struct plan *plan, enum project_role role);
 
 /* /seatrial/cluster.yaml: who is in the trial, and where. */
 void plan_write_cluster(const struct plan *plan, struct buffer *out);
 
-/* The steps as a table for people. */
+/* The steps as a table for people; with provider hosts, who is where in front of it. */
 void plan_write_text(const struct plan *plan, struct buffer *out);
