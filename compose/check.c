@@ -49,6 +49,8 @@ static int check_dependencies(struct project *project, struct project_service *s
                                "replica '%s' cannot wait for loader '%s': loaders start when all "
                                "replicas are healthy",
                                service->name, other->name);
+        if (check_prepare_dependency(service, other, d, err) < 0)
+            return -1;
         i++;
     }
     return 0;
@@ -246,7 +248,7 @@ static int check_service(struct project *project, struct project_service *servic
                          struct error *err) {
     if (check_dependencies(project, service, err) < 0 ||
         check_network_mode(project, service, err) < 0 || check_single(service, err) < 0 ||
-        check_named_ports(service, err) < 0)
+        check_named_ports(service, err) < 0 || check_mounted_volumes(project, service, err) < 0)
         return -1;
     return check_endpoints(project, service, err);
 }
@@ -255,7 +257,10 @@ int check_project(struct project *project, struct error *err) {
     for (size_t i = 0; i < project->service_count; i++)
         if (check_service(project, &project->services[i], err) < 0)
             return -1;
+    if (check_prepare(project, err) < 0)
+        return -1;
     keep_used_networks(project);
+    keep_mounted_volumes(project);
     return find_order(project, err);
 }
 

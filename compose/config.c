@@ -291,15 +291,22 @@ static void write_ulimits(struct yaml_writer *w, const struct project_service *s
 }
 
 static void write_mount(struct yaml_writer *w, const struct project_mount *m) {
+    static const char *const types[] = {[PROJECT_MOUNT_BIND] = "bind",
+                                        [PROJECT_MOUNT_TMPFS] = "tmpfs",
+                                        [PROJECT_MOUNT_VOLUME] = "volume"};
     bool bind = m->type == PROJECT_MOUNT_BIND;
     yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
-    yaml_pair_text(w, "type", bind ? "bind" : "tmpfs");
+    yaml_pair_text(w, "type", types[m->type]);
     text(w, "source", m->source);
     text(w, "target", m->target);
     truth(w, "read_only", m->read_only);
     if (bind) {
         open_mapping(w, "bind");
         yaml_pair_bool(w, "create_host_path", m->create_source);
+        yaml_end(w);
+    } else if (m->type == PROJECT_MOUNT_VOLUME) {
+        open_mapping(w, "volume");
+        truth(w, "nocopy", m->no_copy);
         yaml_end(w);
     } else if (m->tmpfs_size_bytes || m->tmpfs_mode) {
         cleanup_free char *mode = text_format("%" PRIo64, (uint64_t)m->tmpfs_mode);
@@ -339,6 +346,7 @@ static void write_seatrial(struct yaml_writer *w, const struct project_service *
     text(w, "cores", x->cores);
     texts(w, "data", x->data);
     text(w, "fleet", x->fleet);
+    text(w, "output", x->output);
     yaml_pair_int(w, "per_host", x->per_host);
     if (x->port_count) {
         open_mapping(w, "ports");
@@ -465,6 +473,16 @@ static void write_network(struct yaml_writer *w, const struct project_network *n
     yaml_end(w);
 }
 
+static void write_project_volume(struct yaml_writer *w, const struct project_volume *v) {
+    open_mapping(w, v->key);
+    text(w, "name", v->name);
+    text(w, "driver", v->driver);
+    pairs(w, "driver_opts", v->options);
+    pairs(w, "labels", v->labels);
+    truth(w, "external", v->external);
+    yaml_end(w);
+}
+
 static int services_by_name(const void *a, const void *b) {
     const struct project_service *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
@@ -488,6 +506,12 @@ void project_write_config(const struct project *project, struct buffer *out) {
         open_mapping(&w, "networks");
         for (size_t i = 0; i < project->network_count; i++)
             write_network(&w, &project->networks[i]);
+        yaml_end(&w);
+    }
+    if (project->volume_count) {
+        open_mapping(&w, "volumes");
+        for (size_t i = 0; i < project->volume_count; i++)
+            write_project_volume(&w, &project->volumes[i]);
         yaml_end(&w);
     }
     yaml_end(&w);

@@ -48,6 +48,7 @@ static const struct {
     {{"services", "*", "ulimits", "*"}, RULE_REPLACE},
     {{"services", "*", "volumes"}, RULE_MOUNTS},
     {{"networks", "*", "labels"}, RULE_PAIRS},
+    {{"volumes", "*", "labels"}, RULE_PAIRS},
     {{"networks", "*", "ipam", "config"}, RULE_REPLACE},
 };
 

@@ -40,6 +40,8 @@ static int read_options(const struct yaml_node *item, const char *options,
     for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
         if (text_equal(word, "ro"))
             mount->read_only = true;
+        else if (text_equal(word, "nocopy") && mount->type == PROJECT_MOUNT_VOLUME)
+            mount->no_copy = true;
         else if (!text_equal(word, "rw"))
             return yaml_error(item, err, "volume option '%.64s' is not supported yet", word);
     }
@@ -63,14 +65,12 @@ static int read_short(const struct yaml_node *item, struct project_service *serv
         return yaml_error(item, err, "volume '%.64s' has too many ':'", text);
     if (!target)
         return yaml_error(item, err, "anonymous volume '%.64s' is not supported yet", text);
-    if (!is_path(source)) {
-        yaml_error(item, err, "named volume '%.64s' is not supported yet", source);
-        return error_hint(err, "begin a folder's path with './' or '/'");
-    }
-    struct project_mount mount = {.type = PROJECT_MOUNT_BIND, .create_source = true};
+    bool bind = is_path(source);
+    struct project_mount mount = {.type = bind ? PROJECT_MOUNT_BIND : PROJECT_MOUNT_VOLUME,
+                                  .create_source = bind};
     if (options && read_options(item, options, &mount, err) < 0)
         return -1;
-    mount.source = host_path(reading, source);
+    mount.source = bind ? host_path(reading, source) : text_dup(source);
     mount.target = text_dup(target);
     return add_mount(service, item, mount, err);
 }
@@ -83,7 +83,16 @@ struct long_mount {
     struct project_mount mount;
 };
 
-static const char *const types[] = {"bind", "tmpfs", "volume", "npipe", "cluster", "image", NULL};
+static const char *const types[] = {
+    [PROJECT_MOUNT_BIND] = "bind",
+    [PROJECT_MOUNT_TMPFS] = "tmpfs",
+    [PROJECT_MOUNT_VOLUME] = "volume",
+    "npipe",
+    "cluster",
+    "image",
+    NULL,
+};
+enum { SUPPORTED = PROJECT_MOUNT_VOLUME + 1 };
 
 #define AT(member) offsetof(struct long_mount, member)
 
@@ -124,6 +133,18 @@ static int read_bind_part(const struct yaml_node *value, void *target, void *con
     return yaml_read(value, &bind_table, target, context, err);
 }
 
+static const struct yaml_field volume_fields[] = {
+    YAML_VALUE("nocopy", BOOL, AT(mount.no_copy)),
+    YAML_UNSUPPORTED("labels"),
+    YAML_UNSUPPORTED("subpath"),
+};
+static const struct yaml_table volume_table = YAML_TABLE_WITH_EXTENSIONS("'volume'", volume_fields);
+
+static int read_volume_part(const struct yaml_node *value, void *target, void *context,
+                            struct error *err) {
+    return yaml_read(value, &volume_table, target, context, err);
+}
+
 static const struct yaml_field long_fields[] = {
     YAML_CHOICE_VALUE("type", AT(type), types),
     YAML_VALUE("source", TEXT, AT(source)),
@@ -132,7 +153,7 @@ static const struct yaml_field long_fields[] = {
     YAML_READ_VALUE("bind", read_bind_part),
     YAML_READ_VALUE("tmpfs", read_tmpfs_part),
     YAML_UNSUPPORTED("consistency"),
-    YAML_UNSUPPORTED("volume"),
+    YAML_READ_VALUE("volume", read_volume_part),
     YAML_UNSUPPORTED("image"),
 };
 static const struct yaml_table long_table = YAML_TABLE_WITH_EXTENSIONS("a volume", long_fields);
@@ -143,24 +164,37 @@ static void long_mount_deinit(struct long_mount *m) {
     free(m->mount.target);
 }
 
+/* Each type has its own words. */
+static int check_parts(const struct yaml_node *item, const struct long_mount *m,
+                       struct error *err) {
+    const char *type = types[m->type];
+    if (m->mount.type == PROJECT_MOUNT_TMPFS && m->source)
+        return yaml_error(item, err, "a volume of type tmpfs has no source");
+    if (m->mount.type == PROJECT_MOUNT_VOLUME && !m->source)
+        return yaml_error(item, err, "an anonymous volume is not supported yet");
+    if (m->mount.type != PROJECT_MOUNT_TMPFS && !m->source)
+        return yaml_error(item, err, "a volume of type %s needs a 'source'", type);
+    for (int other = 0; other < SUPPORTED; other++)
+        if (other != m->type && yaml_find(item, types[other]))
+            return yaml_error(item, err, "a volume of type %s has no '%s'", type, types[other]);
+    return 0;
+}
+
 static int read_long(const struct yaml_node *item, struct project_service *service,
                      struct reading *reading, struct error *err) {
     cleanup(long_mount_deinit) struct long_mount m = {.type = -1, .mount.create_source = true};
     if (yaml_read(item, &long_table, &m, NULL, err) < 0)
         return -1;
     if (m.type < 0)
-        return yaml_error(item, err, "a volume needs a 'type' (bind or tmpfs)");
-    if (m.type > 1)
+        return yaml_error(item, err, "a volume needs a 'type' (bind, volume or tmpfs)");
+    if (m.type >= SUPPORTED)
         return yaml_error(item, err, "volume type '%s' is not supported yet", types[m.type]);
-    m.mount.type = m.type == 0 ? PROJECT_MOUNT_BIND : PROJECT_MOUNT_TMPFS;
-    if (m.mount.type == PROJECT_MOUNT_BIND && !m.source)
-        return yaml_error(item, err, "a volume of type bind needs a 'source'");
-    if (m.mount.type == PROJECT_MOUNT_TMPFS && (m.source || yaml_find(item, "bind")))
-        return yaml_error(item, err, "a volume of type tmpfs has no source");
-    if (m.mount.type == PROJECT_MOUNT_BIND && yaml_find(item, "tmpfs"))
-        return yaml_error(item, err, "a volume of type bind has no 'tmpfs'");
-    m.mount.source = m.source ? host_path(reading, m.source) : NULL;
-    m.mount.create_source = m.mount.create_source && m.source;
+    m.mount.type = (enum project_mount_type)m.type;
+    if (check_parts(item, &m, err) < 0)
+        return -1;
+    bool bind = m.mount.type == PROJECT_MOUNT_BIND;
+    m.mount.source = bind ? host_path(reading, m.source) : text_dup(m.source);
+    m.mount.create_source = m.mount.create_source && bind;
     struct project_mount mount = m.mount;
     m.mount.source = m.mount.target = NULL;
     return add_mount(service, item, mount, err);

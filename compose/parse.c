@@ -126,7 +126,7 @@ static const struct yaml_field fields[] = {
     YAML_UNSUPPORTED("secrets"),
     YAML_READ_VALUE("services", read_services),
     YAML_IGNORED("version"), /* obsolete, as the specification says */
-    YAML_UNSUPPORTED("volumes"),
+    YAML_READ_VALUE("volumes", read_project_volumes),
     YAML_UNSUPPORTED("x-seatrial"), /* belongs to services */
 };
 static const struct yaml_table table = YAML_TABLE_WITH_EXTENSIONS("a Compose file", fields);
@@ -177,6 +177,8 @@ static void keep_places(struct project *project) {
     }
     for (size_t i = 0; i < project->network_count; i++)
         keep_place(project, &project->networks[i].place);
+    for (size_t i = 0; i < project->volume_count; i++)
+        keep_place(project, &project->volumes[i].place);
 }
 
 static int parse(struct parsing *p, const struct project_source *sources, size_t count,

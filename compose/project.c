@@ -63,11 +63,11 @@ static void free_lists(struct project_service *s) {
 }
 
 static void free_service(struct project_service *s) {
-    char *texts[] = {s->name,          s->image,      s->user,          s->working_dir,
-                     s->hostname,      s->cpuset,     s->domainname,    s->container_name,
-                     s->pid_mode,      s->ipc_mode,   s->network_mode,  s->stop_signal,
-                     s->restart,       s->log_driver, s->cgroup_parent, s->seatrial.fleet,
-                     s->seatrial.cores};
+    char *texts[] = {s->name,           s->image,          s->user,          s->working_dir,
+                     s->hostname,       s->cpuset,         s->domainname,    s->container_name,
+                     s->pid_mode,       s->ipc_mode,       s->network_mode,  s->stop_signal,
+                     s->restart,        s->log_driver,     s->cgroup_parent, s->seatrial.fleet,
+                     s->seatrial.cores, s->seatrial.output};
     char **lists[] = {s->command,       s->entrypoint,      s->extra_hosts, s->dns,
                       s->dns_search,    s->dns_options,     s->cap_add,     s->cap_drop,
                       s->devices,       s->security_opt,    s->group_add,   s->healthcheck.test,
@@ -94,11 +94,22 @@ static void free_network(struct project_network *n) {
     free(n->ip_range);
 }
 
+static void free_volume(struct project_volume *v) {
+    free(v->key);
+    free(v->name);
+    free(v->driver);
+    env_pairs_free(v->options);
+    env_pairs_free(v->labels);
+}
+
 void project_free(struct project *project) {
     for (size_t i = 0; i < project->service_count; i++)
         free_service(&project->services[i]);
     for (size_t i = 0; i < project->network_count; i++)
         free_network(&project->networks[i]);
+    for (size_t i = 0; i < project->volume_count; i++)
+        free_volume(&project->volumes[i]);
+    free(project->volumes);
     free(project->services);
     free(project->networks);
     free(project->start_order);
@@ -114,6 +125,13 @@ void project_drop_network(struct project *project, size_t index) {
     project->network_count--;
     memmove(project->networks + index, project->networks + index + 1,
             (project->network_count - index) * sizeof *project->networks);
+}
+
+void project_drop_volume(struct project *project, size_t index) {
+    free_volume(&project->volumes[index]);
+    project->volume_count--;
+    memmove(project->volumes + index, project->volumes + index + 1,
+            (project->volume_count - index) * sizeof *project->volumes);
 }
 
 /* ---- looking ---- */

@@ -43,6 +43,9 @@ int read_extra_hosts(const struct yaml_node *value, void *service, void *reading
                      struct error *err);
 int read_env_file(const struct yaml_node *value, void *service, void *reading, struct error *err);
 int read_logging(const struct yaml_node *value, void *service, void *reading, struct error *err);
+/* All of the top level's `volumes`. */
+int read_project_volumes(const struct yaml_node *value, void *project, void *reading,
+                         struct error *err);
 /* All of the top level's `networks`. */
 int read_networks(const struct yaml_node *value, void *project, void *reading, struct error *err);
 
@@ -77,6 +80,16 @@ void project_warn(struct project *project, struct project_place at, const char *
     __attribute__((format(printf, 3, 4)));
 
 void project_drop_network(struct project *project, size_t index);
+void project_drop_volume(struct project *project, size_t index);
+
+int check_mounted_volumes(const struct project *project, const struct project_service *service,
+                          struct error *err);
+void keep_mounted_volumes(struct project *project);
+/* Role prepare: of one dependency, and of all services once they are read. */
+int check_prepare_dependency(const struct project_service *service,
+                             const struct project_service *other,
+                             const struct project_dependency *dependency, struct error *err);
+int check_prepare(const struct project *project, struct error *err);
 
 /* Once all is read: what must be true of the whole, the order of start. */
 int check_project(struct project *project, struct error *err);

@@ -29,8 +29,6 @@ static int read_role(const struct yaml_node *value, void *target, void *reading,
     int role;
     if (yaml_get_choice(value, roles, &role, err) < 0)
         return -1;
-    if (role == PROJECT_ROLE_PREPARE)
-        return yaml_error(value, err, "role 'prepare' is not supported yet");
     seatrial->role = (enum project_role)role;
     return 0;
 }
@@ -42,6 +40,27 @@ static int read_cores(const struct yaml_node *value, void *target, void *reading
     if (check_container_path(value, err) < 0)
         return -1;
     seatrial->cores = text_dup(value->text);
+    return 0;
+}
+
+/* What is put there must not land on what others put or the kernel shows there. */
+static int read_output(const struct yaml_node *value, void *target, void *reading,
+                       struct error *err) {
+    (void)reading;
+    static const char *const taken[] = {"/seatrial", "/proc", "/sys", "/dev"};
+    struct project_seatrial *seatrial = target;
+    if (check_container_path(value, err) < 0)
+        return -1;
+    cleanup_free char *path = project_resolve_path("/", value->text);
+    bool ok = !text_equal(path, "/");
+    for (size_t i = 0; ok && i < sizeof taken / sizeof *taken; i++) {
+        size_t size = strlen(taken[i]);
+        ok = strncmp(path, taken[i], size) != 0 || (path[size] && path[size] != '/');
+    }
+    if (!ok)
+        return yaml_error(value, err, "'output' cannot be '%.64s'", value->text);
+    free(seatrial->output);
+    seatrial->output = take_ptr(path);
     return 0;
 }
 
@@ -115,7 +134,7 @@ static const struct yaml_field fields[] = {
     YAML_READ_VALUE("data", read_data),
     YAML_READ_VALUE("collect", read_collect),
     YAML_READ_VALUE("ports", read_named_ports),
-    YAML_UNSUPPORTED("output"), /* of role prepare */
+    YAML_READ_VALUE("output", read_output),
 };
 #undef AT
 static const struct yaml_table table = YAML_TABLE("'x-seatrial'", fields);

@@ -119,19 +119,29 @@ static void ulimits(struct description *d, const struct project_service *service
     d->spec.ulimits = list;
 }
 
-static void mounts(struct description *d, const struct project_service *service) {
+static const char *mount_source(const struct plan *plan, const struct project_mount *m) {
+    const struct project_volume *volume =
+        m->type == PROJECT_MOUNT_VOLUME ? project_volume(plan->project, m->source) : NULL;
+    return volume ? volume->name : m->source;
+}
+
+static void mounts(struct description *d, const struct plan *plan,
+                   const struct project_service *service) {
+    static const enum engine_mount_type types[] = {[PROJECT_MOUNT_BIND] = ENGINE_MOUNT_BIND,
+                                                   [PROJECT_MOUNT_TMPFS] = ENGINE_MOUNT_TMPFS,
+                                                   [PROJECT_MOUNT_VOLUME] = ENGINE_MOUNT_VOLUME};
     struct engine_mount *list =
         own(d, mem_new_array(struct engine_mount, service->mount_count + 1));
     for (size_t i = 0; i < service->mount_count; i++) {
         const struct project_mount *m = &service->mounts[i];
-        list[i] = (struct engine_mount){.type = m->type == PROJECT_MOUNT_BIND ? ENGINE_MOUNT_BIND
-                                                                              : ENGINE_MOUNT_TMPFS,
-                                        .source = m->source,
+        list[i] = (struct engine_mount){.type = types[m->type],
+                                        .source = mount_source(plan, m),
                                         .target = m->target,
                                         .read_only = m->read_only,
                                         .create_source = m->create_source,
                                         .tmpfs_size_bytes = m->tmpfs_size_bytes,
-                                        .tmpfs_mode = m->tmpfs_mode};
+                                        .tmpfs_mode = m->tmpfs_mode,
+                                        .no_copy = m->no_copy};
     }
     d->spec.mounts = list;
     d->spec.tmpfs = pairs(d, service->tmpfs);
@@ -249,7 +259,7 @@ void describe_container(const struct plan *plan, const struct plan_container *c,
     environment(ret, plan, c);
     labels(ret, plan, c, owner);
     ulimits(ret, service);
-    mounts(ret, service);
+    mounts(ret, plan, service);
     networks(ret, plan, service);
     healthcheck(ret, service);
     limits(ret, service);

@@ -25,11 +25,13 @@ static const char compose[] = "services:\n"
                               "    stop_grace_period: 1500ms\n"
                               "    mem_limit: 64m\n"
                               "    tmpfs: [/scratch]\n"
+                              "    volumes: [data:/data, seen:/seen:ro]\n"
                               "    labels: {team: blue}\n"
                               "    healthcheck: {test: [CMD, ok], interval: 5s}\n"
                               "    x-seatrial: {role: replica, per_host: 3, cores: /cores,\n"
                               "                 ports: {p: 7000}}\n"
-                              "  b: {image: y, x-seatrial: {role: loader}}\n";
+                              "  b: {image: y, x-seatrial: {role: loader}}\n"
+                              "volumes: {data: , seen: {external: true}}\n";
 
 struct fixture {
     struct project *project;
@@ -115,6 +117,8 @@ static void the_words_of_compose_reach_the_engine(void **state) {
     has(text, "\"NetworkMode\":\"host\"");
     has(text, "\"Memory\":67108864");
     has(text, "\"/scratch\"");
+    has(text, "{\"Source\":\"p_data\",\"Target\":\"/data\",\"Type\":\"volume\"}");
+    has(text, "{\"ReadOnly\":true,\"Source\":\"seen\",\"Target\":\"/seen\",\"Type\":\"volume\"}");
     has(text, "\"Test\":[\"CMD\",\"ok\"]");
     has(text, "\"StopTimeout\":2"); /* the engine counts whole seconds */
     has(text, "{\"Hard\":-1,\"Name\":\"core\",\"Soft\":-1}");
