@@ -137,7 +137,7 @@ static void fill_entry(struct archive_entry *e, const struct archive_item *item)
         archive_entry_set_symlink(e, item->target);
     archive_entry_set_uid(e, 0);
     archive_entry_set_gid(e, 0);
-    archive_entry_set_mtime(e, ARCHIVE_MTIME, 0);
+    archive_entry_set_mtime(e, item->mtime_s ? item->mtime_s : ARCHIVE_MTIME, 0);
 }
 
 static int begin_item(struct archive_stream *s, const struct archive_item *item,

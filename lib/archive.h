@@ -10,9 +10,10 @@
  * Nothing is spooled: memory is one libarchive handle, whatever the size of the files.
  *
  * The bytes depend on the items alone: owner and group are 0 without names, the time is
- * ARCHIVE_MTIME. The format is GNU tar's, which stores names of any length and any bytes as they
- * are. (libarchive's pax converts them from the locale's encoding, so that the same folder gives
- * other bytes in another locale; told not to, it spends 1 KiB on each file to say so.)
+ * ARCHIVE_MTIME unless an item brings its own. The format is GNU tar's, which stores names of any
+ * length and any bytes as they are. (libarchive's pax converts them from the locale's encoding, so
+ * that the same folder gives other bytes in another locale; told not to, it spends 1 KiB on each
+ * file to say so.)
  *
  * A file that is not as long as announced, or is modified while it is read, is an error and not a
  * padded or cut entry. The stream is useless after an error.
@@ -45,8 +46,8 @@
 /* ------------------------------------------------------------------------------------- writing */
 
 /*
- * 1980-01-02T00:00:00Z, the time of every item. Not 0: zip archives, hence Python wheels, cannot
- * hold times before 1980 in any time zone, and builds fail on them.
+ * 1980-01-02T00:00:00Z, the time of every item that says none. Not 0: zip archives, hence Python
+ * wheels, cannot hold times before 1980 in any time zone, and builds fail on them.
  */
 #define ARCHIVE_MTIME INT64_C(315619200)
 
@@ -56,6 +57,7 @@ struct archive_item {
     enum archive_kind kind;
     const char *path;   /* with '/', not absolute; any bytes but NUL */
     unsigned mode;      /* permission bits, up to 07777, used as they are */
+    int64_t mtime_s;    /* 0: ARCHIVE_MTIME */
     uint64_t size;      /* of a file's content */
     const void *data;   /* the content of a file in memory; or */
     int fd;             /* if `data` is NULL: a regular file, read from offset 0 */
