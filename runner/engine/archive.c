@@ -51,10 +51,12 @@ static int put(struct engine *engine, const char *container, const char *path,
     call->content_type = "application/x-tar";
     call->by_task_alone = true;
     call->idle_ns = engine->call_timeout_ns;
-    if (archive_path(engine, container, path, &request, err) < 0 ||
-        engine_call(engine, call, task, &response, err) < 0)
-        return wrap(err, "put files into", path, container);
-    return 0;
+    int r = archive_path(engine, container, path, &request, err);
+    if (r == 0) { /* a file never takes a folder's place, nor a folder a file's */
+        http_path_query(&request, "noOverwriteDirNonDir", "1");
+        r = engine_call(engine, call, task, &response, err);
+    }
+    return r < 0 ? wrap(err, "put files into", path, container) : 0;
 }
 
 int engine_archive_put(struct engine *engine, const char *container, const char *path,

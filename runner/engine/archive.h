@@ -17,7 +17,8 @@
 int engine_archive_get(struct engine *engine, const char *container, const char *path,
                        const struct sink *sink, const struct task *task, struct error *err);
 
-/* Unpacks the tar below the folder `path`, which must exist (ERROR_NOT_FOUND). */
+/* Unpacks the tar below the folder `path`, which must exist (ERROR_NOT_FOUND). A file does not
+ * replace a folder, nor a folder a file. */
 int engine_archive_put(struct engine *engine, const char *container, const char *path,
                        const struct source *tar, const struct task *task, struct error *err);
 int engine_archive_put_memory(struct engine *engine, const char *container, const char *path,
