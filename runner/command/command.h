@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The commands of `seatrial`: one file per command, one table of commands (table.c). Help, the
- * manual in docs/ and the completion come from the table and from each command's options.
+ * The commands of `seatrial`: one file per command, one table of commands (table.c). Help,
+ * docs/COMMANDS.md and the completion come from the table and from each command's options.
  *
  * A command parses its own arguments, does its work through the rooms below, reports errors by
  * `command_fail`, and returns the exit status.
@@ -47,12 +47,17 @@ struct command {
 #define COMMANDS(X)                                                                                \
     X(run, "the whole trial, until all is collected and reported")                                 \
     X(plan, "every step that `run` would take; touches nothing")                                   \
-    X(ps, "the trial's containers")                                                                \
+    X(ps, "the trial's containers on all hosts")                                                   \
     X(logs, "what the containers wrote")                                                           \
+    X(stop, "stop containers, and keep them")                                                      \
+    X(start, "start stopped containers again")                                                     \
+    X(cp, "copy files out of and into containers")                                                 \
     X(load, "start the loader by hand against running replicas")                                   \
     X(collect, "fetch what is still on the hosts of a run")                                        \
     X(down, "stop, collect and remove the trial's containers")                                     \
-    X(config, "the merged Compose project")
+    X(config, "the merged Compose project")                                                        \
+    X(completion, "a script that completes commands in the shell")                                 \
+    X(help, "the options of a command")
 
 #define X(name, summary)                                                                           \
     extern const struct argp name##_argp;                                                          \
@@ -62,6 +67,11 @@ COMMANDS(X)
 
 extern const struct command commands[];
 extern const size_t command_count;
+/* NULL, and reported, when there is none, or it is not supported yet. */
+const struct command *command_find(const struct command_context *context, const char *name);
+
+/* The options before the command's name (main.c). */
+extern const struct argp main_argp;
 
 /* ---- what commands share (shared.c) ---- */
 

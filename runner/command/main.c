@@ -25,8 +25,8 @@ static const struct argp_option options[] = {
      "deployment file (deployment_local.yaml, then deployment.yaml, beside the Compose file)", 0},
     {"project-name", 'p', "NAME", 0, "project name (COMPOSE_PROJECT_NAME, the file, the folder)",
      0},
-    {"progress", OPTION_PROGRESS, "MODE", 0, "auto, tty, plain, json or quiet", 0},
-    {"ansi", OPTION_ANSI, "MODE", 0, "colours: auto, always or never", 0},
+    {"progress", OPTION_PROGRESS, "auto|tty|plain|json|quiet", 0, "how progress is shown", 0},
+    {"ansi", OPTION_ANSI, "auto|always|never", 0, "colours", 0},
     {"engine-timeout", OPTION_ENGINE_TIMEOUT, "DURATION", 0,
      "how long an engine may take for one answer (60s)", 0},
     {"reconnect-timeout", OPTION_RECONNECT_TIMEOUT, "DURATION", 0,
@@ -97,30 +97,9 @@ static char *add_commands(int key, const char *text, void *input) {
     buffer_text(&help, "Commands:\n");
     for (size_t i = 0; i < command_count; i++)
         if (commands[i].run)
-            buffer_format(&help, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+            buffer_format(&help, "  %-10s  %s\n", commands[i].name, commands[i].summary);
     buffer_text(&help, "\n`seatrial COMMAND --help` tells the options of a command.");
     return buffer_take(&help);
-}
-
-static const struct command *find_command(const struct command_context *context, const char *name) {
-    struct error err = ERROR_NULL;
-    const char *names[64];
-    for (size_t i = 0; i < command_count; i++) {
-        names[i] = commands[i].name;
-        if (text_equal(name, commands[i].name) && commands[i].run)
-            return &commands[i];
-        if (text_equal(name, commands[i].name)) {
-            error_set(&err, ERROR_USAGE, "'%s' is not supported yet", name);
-            command_fail(context, &err);
-            return NULL;
-        }
-    }
-    error_set(&err, ERROR_USAGE, "there is no command '%s'", name);
-    const char *nearest = text_nearest(name, names, command_count);
-    if (nearest)
-        error_hint(&err, "did you mean '%s'?", nearest);
-    command_fail(context, &err);
-    return NULL;
 }
 
 static void set_owner(struct command_context *context) {
@@ -137,24 +116,24 @@ static void progress_freep(struct progress **p) {
     progress_free(*p);
 }
 
+const struct argp main_argp = {
+    options,
+    parse_option,
+    "COMMAND [ARGUMENTS]",
+    "Takes a replicated system from source tree to believable performance numbers: builds its "
+    "images, starts the cluster, loads it, collects every log, core dump and number, and reports."
+    "\v.",
+    NULL,
+    add_commands,
+    NULL};
+
 int main(int argc, char **argv) {
-    static const struct argp argp = {
-        options,
-        parse_option,
-        "COMMAND [ARGUMENTS]",
-        "Takes a replicated system from source tree to believable performance numbers: builds its "
-        "images, starts the cluster, loads it, collects every log, core dump and number, and "
-        "reports."
-        "\v.",
-        NULL,
-        add_commands,
-        NULL};
     struct command_context context = {.files = {NULL}};
     struct main_arguments a = {.context = &context};
     struct error err = ERROR_NULL;
     argp_program_version = "seatrial " SEATRIAL_VERSION;
     argp_err_exit_status = error_exit_status(ERROR_USAGE);
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
+    argp_parse(&main_argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
 
     cleanup(progress_freep) struct progress *progress =
         progress_new(context.progress_mode, context.ansi, stderr);
@@ -162,7 +141,7 @@ int main(int argc, char **argv) {
     set_owner(&context);
     if (interrupt_watch(&err) < 0)
         return command_fail(&context, &err);
-    const struct command *command = find_command(&context, argv[a.command]);
+    const struct command *command = command_find(&context, argv[a.command]);
     if (!command)
         return error_exit_status(ERROR_USAGE);
     return command->run(&context, argc - a.command, argv + a.command);

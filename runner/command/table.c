@@ -1,11 +1,10 @@
 #include "runner/command/command.h"
 
+#include "lib/text.h"
+
 const struct command commands[] = {
     {"up", "start the containers without a load (use `run --no-load`)", NULL, NULL},
     {"exec", "run a command in a container", NULL, NULL},
-    {"stop", "stop containers", NULL, NULL},
-    {"start", "start stopped containers", NULL, NULL},
-    {"cp", "copy files from and to containers", NULL, NULL},
     {"images", "build, push, pull, lock or verify images", NULL, NULL},
     {"machines", "the testbed's machines", NULL, NULL},
     {"report", "the results of a run again", NULL, NULL},
@@ -18,3 +17,24 @@ const struct command commands[] = {
 #undef X
 };
 const size_t command_count = sizeof commands / sizeof *commands;
+
+const struct command *command_find(const struct command_context *context, const char *name) {
+    struct error err = ERROR_NULL;
+    const char *names[64];
+    for (size_t i = 0; i < command_count; i++) {
+        names[i] = commands[i].name;
+        if (text_equal(name, commands[i].name) && commands[i].run)
+            return &commands[i];
+        if (text_equal(name, commands[i].name)) {
+            error_set(&err, ERROR_USAGE, "'%s' is not supported yet", name);
+            command_fail(context, &err);
+            return NULL;
+        }
+    }
+    error_set(&err, ERROR_USAGE, "there is no command '%s'", name);
+    const char *nearest = text_nearest(name, names, command_count);
+    if (nearest)
+        error_hint(&err, "did you mean '%s'?", nearest);
+    command_fail(context, &err);
+    return NULL;
+}

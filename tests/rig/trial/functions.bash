@@ -7,7 +7,7 @@ prepare_trial() {
   cd "$BATS_TEST_TMPDIR" || return
   project=t$(printf %s "$BATS_TEST_TMPDIR" | sha256sum | cut -c1-8)
   folder=$BATS_TEST_TMPDIR/trial
-  cp -r "$BATS_TEST_DIRNAME/system" "$folder"
+  cp -r "$SEATRIAL_SOURCE/tests/rig/trial/system" "$folder"
   cp /bin/busybox "$folder/busybox"
   cp "$SEATRIAL_BIN/rig_crash" "$folder/crash"
   export COMPOSE_PROJECT_NAME=$project
