@@ -1,0 +1,81 @@
+# The examples: systems that are not ours, out of Debian's packages, run for real. Their images need a base image on the
+# engine, which is made here, and Debian's mirror.
+
+bats_require_minimum_version 1.5.0
+load ../functions
+
+# Variables come from the environment or are set in setup.
+# shellcheck disable=SC2154
+setup() {
+  cd "$SEATRIAL_SOURCE" || return
+  folder=$BATS_TEST_TMPDIR
+  export COMPOSE_PROJECT_NAME=rigexample
+}
+
+teardown() {
+  [ -z "${DOCKER_HOST:-}" ] ||
+    docker ps --all --quiet --filter label=com.docker.compose.project=rigexample | xargs --no-run-if-empty docker rm --force --volumes
+}
+
+# What Docker Hub has under this name, for engines that cannot reach it.
+need_base_image() {
+  need_engine
+  need_root
+  docker image inspect debian:bookworm-slim >/dev/null 2>&1 ||
+    docker import "$(tests/rig/parts base-image)" debian:bookworm-slim
+}
+
+# The example in $1, with its results in the test's folder, and the load of $2.
+use_example() {
+  compose=$SEATRIAL_SOURCE/examples/$1/compose.yaml
+  sed "s|^  loader_cli: .*|  loader_cli: \"$2\"|" "examples/$1/deployment.yaml" >"$folder/deployment.yaml"
+  printf 'local: {perf_test_root: results}\n' >>"$folder/deployment.yaml"
+  results=$folder/results/latest
+}
+
+seatrial() {
+  "$SEATRIAL_BIN/seatrial" -f "$compose" -d "$folder/deployment.yaml" --progress plain "$@" 3>&-
+}
+
+summary() {
+  jq --raw-output "$1" "$results/summary.json"
+}
+
+nothing_is_left() {
+  [ -z "$(docker ps --all --quiet --filter label=com.docker.compose.project=rigexample)" ]
+}
+
+# Of the load as the loader tells it: both logs of latencies hold every acknowledged request.
+latencies_are_there() {
+  [ "$(summary .load.latency_ns.p50)" -gt 0 ]
+  "$SEATRIAL_BIN/loader" summarize "$results/local/rigexample-load-1/latency.hlog" | grep "(no tag): $1 values"
+}
+
+@test "etcd: three nodes end with the same revision and hash, and every put was measured" {
+  need_base_image
+  [ -d build/stage/etcd-load ] || lacking "nothing is staged (cmake --build build/release --target stage)"
+  use_example etcd "-b 300 -c 6 -v 1000 -k 50"
+  run -0 seatrial run
+  [ "$(summary .verdict)" = good ]
+  [ "$(summary .load.requests.acknowledged)" = 300 ]
+  latencies_are_there 300
+  [ "$(summary .agreement.replicas)" = 3 ]
+  [ "$(summary .agreement.height)" = 301 ] # each put is a revision, and the first has none
+  [ "$(wc -l <"$results/local/rigexample-load-1/requests.csv")" = 301 ]
+  nothing_is_left
+}
+
+@test "concord: both files are understood, and the plan has every part of its trial" {
+  cp -r examples/concord examples/demo "$folder"
+  folder=$folder/concord compose=$BATS_TEST_TMPDIR/concord/compose.yaml
+  mkdir -p "$folder/docker" "$folder/performance/loader" # the user's tree
+  touch "$folder/docker/Dockerfile" "$folder/performance/loader/Dockerfile"
+  run -0 --separate-stderr seatrial config
+  [[ $output == *"output: /concord/config"* ]]
+  run -0 --separate-stderr seatrial plan
+  [[ $output == *"fetch-output"*"rigexample-config-1: /concord/config"* ]]
+  [ "$(grep -c 'wait-healthy .* rigexample-replica-' <<<"$output")" = 4 ]
+  [[ $output == *"start-commands"*"wait-exit"*"rigexample-loader-1"* ]]
+  CONCORD_IMAGE=registry.example/concord:7 run -0 --separate-stderr seatrial plan
+  [[ $output == *"create-container"*"rigexample-replica-4 of registry.example/concord:7"* ]]
+}
