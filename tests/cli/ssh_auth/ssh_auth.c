@@ -7,6 +7,7 @@
  *   ssh_auth algorithms HOST PORT FILE...
  *   ssh_auth add HOST PORT FILE.pub FILE [hash]
  *   ssh_auth fingerprint FILE.pub
+ *   ssh_auth resolve CONFIG|- DESTINATION           as ssh -G, what we understand of it
  */
 
 #include "lib/buffer.h"
@@ -17,10 +18,12 @@
 #include "runner/remote/key_file.h"
 #include "runner/remote/known_hosts.h"
 #include "runner/remote/ssh_bytes.h"
+#include "runner/remote/target.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static int read_input(struct buffer *ret) {
     char chunk[4096];
@@ -169,15 +172,72 @@ static int fingerprint(char **arguments, struct error *err) {
     return 0;
 }
 
+static void print_list(const char *name, char **items) {
+    printf("%s", name);
+    for (size_t i = 0; items[i]; i++)
+        printf(" %s", items[i]);
+    printf("\n");
+}
+
+static void print_text(const char *name, const char *text) {
+    if (text)
+        printf("%s %s\n", name, text);
+}
+
+static void print_files(const struct target *target) {
+    for (size_t i = 0; target->identity_files[i]; i++)
+        printf("identityfile %s\n", target->identity_files[i]);
+    print_list("userknownhostsfile", target->user_known_hosts_files);
+    print_list("globalknownhostsfile", target->global_known_hosts_files);
+    print_text("identityagent", target->identity_agent);
+}
+
+static void print_target(const struct target *target) {
+    static const char *const checks[] = {"ask", "true", "accept-new", "false"};
+    printf("user %s\nhostname %s\nport %u\n", target->user, target->host_name, target->port);
+    printf("identitiesonly %s\n", target->identities_only ? "yes" : "no");
+    printf("batchmode %s\n", target->batch_mode ? "yes" : "no");
+    printf("compression %s\n", target->compression ? "yes" : "no");
+    printf("hashknownhosts %s\n", target->hash_known_hosts ? "yes" : "no");
+    printf("stricthostkeychecking %s\n", checks[target->host_key_checking]);
+    printf("addressfamily %s\n", target->address_family == AF_INET    ? "inet"
+                                 : target->address_family == AF_INET6 ? "inet6"
+                                                                      : "any");
+    printf("serveralivecountmax %jd\n", (intmax_t)target->server_alive_count_max);
+    printf("serveraliveinterval %jd\n", (intmax_t)target->server_alive_interval_s);
+    if (target->connect_timeout_s > 0)
+        printf("connecttimeout %jd\n", (intmax_t)target->connect_timeout_s);
+    else
+        printf("connecttimeout none\n");
+    print_text("proxyjump", target->proxy_jump);
+    print_text("hostkeyalias", target->host_key_alias);
+    print_text("hostkeyalgorithms", target->host_key_algorithms);
+    print_text("ciphers", target->ciphers);
+    print_text("macs", target->macs);
+    print_text("kexalgorithms", target->kex_algorithms);
+    print_text("bindaddress", target->bind_address);
+    print_files(target);
+}
+
+static int resolve(char **arguments, struct error *err) {
+    cleanup(target_freep) struct target *target = NULL;
+    const char *config = strcmp(arguments[0], "-") == 0 ? NULL : arguments[0];
+    if (target_resolve(arguments[1], config, &target, err) < 0)
+        return -1;
+    print_target(target);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int least;
         int (*run)(char **arguments, struct error *err);
     } commands[] = {
-        {"list", 2, list},   {"sign", 2, sign},
-        {"check", 3, check}, {"algorithms", 2, algorithms},
-        {"add", 4, add},     {"fingerprint", 1, fingerprint},
+        {"list", 2, list},       {"sign", 2, sign},
+        {"check", 3, check},     {"algorithms", 2, algorithms},
+        {"add", 4, add},         {"fingerprint", 1, fingerprint},
+        {"resolve", 2, resolve},
     };
     struct error err = ERROR_NULL;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

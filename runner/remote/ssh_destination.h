@@ -1,0 +1,17 @@
+#pragma once
+
+/*
+ * "[user@]host[:port]", "[user@][v6]:port" and "ssh://[user@]host[:port]", in pieces. A host with
+ * several colons and no brackets is an IPv6 address without a port. Nothing in it is white space, a
+ * control character or a leading dash. Pure. Errors: ERROR_CONFIG.
+ */
+
+#include "lib/error.h"
+
+struct ssh_destination {
+    char *user, *host, *port; /* malloc()ed; user and port NULL when not given; port from 1 on */
+};
+#define SSH_DESTINATION_NULL ((struct ssh_destination){.user = NULL})
+void ssh_destination_deinit(struct ssh_destination *d);
+
+int ssh_destination_parse(const char *text, struct ssh_destination *ret, struct error *err);
