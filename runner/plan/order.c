@@ -84,11 +84,11 @@ static void order_creation_of(struct order *o, size_t i) {
     long step = add_of(o, STEP_CREATE_CONTAINER, i);
     o->of[i].create = step;
     order_after(o, step, *order_image(o, c->host, c->image));
-    order_after_checks(o, step);
     order_after_networks_and_volumes(o, step, c);
     if (c->network_of != PLAN_NONE)
         order_after(o, step, o->of[c->network_of].create);
     after_outputs(o, step, c);
+    order_after_checks(o, step);
 }
 
 /* ---- prepare services: before any other container is made ---- */

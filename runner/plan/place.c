@@ -221,10 +221,11 @@ static bool is_loopback(const char *address) {
 static int check_network(const struct plan *plan, const struct plan_container *c,
                          struct error *err) {
     const struct project_service *service = c->service;
-    if (c->network_of != PLAN_NONE)
-        return check_network(plan, &plan->containers[c->network_of], err);
+    while (c->network_of != PLAN_NONE)
+        c = &plan->containers[c->network_of];
     if (service->seatrial.role == PROJECT_ROLE_SIDECAR ||
-        text_equal(service->network_mode, "host") || text_equal(service->network_mode, "none"))
+        text_equal(c->service->network_mode, "host") ||
+        text_equal(c->service->network_mode, "none"))
         return 0;
     place_error(service, err,
                 "service '%s' of role %s is on a network of its host alone, and the trial is on "

@@ -1,69 +1,93 @@
 #include "runner/plan/schedule.h"
 
+#include "lib/cleanup.h"
 #include "lib/memory.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-void schedule_init(struct schedule *s, const struct step *steps, size_t count) {
-    *s = (struct schedule){
-        .steps = steps, .states = mem_new_array(enum step_state, count), .count = count};
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < steps[i].after_count; k++)
-            assert(steps[i].after[k] < i); /* so that a plan has no cycles */
-}
-
-void schedule_deinit(struct schedule *s) {
-    free(s->states);
-    *s = SCHEDULE_NULL;
-}
-
 static bool ended(enum step_state state) {
     return state != STEP_WAITING && state != STEP_RUNNING;
 }
 
-static bool forward_ended(const struct schedule *s) {
+/* The edges the other way round: step i's are from its first_dependent to that of step i + 1. */
+static void list_dependents(struct schedule *s) {
+    size_t edges = 0;
+    cleanup_free size_t *filled = mem_new_array(size_t, s->count);
     for (size_t i = 0; i < s->count; i++)
-        if (s->steps[i].when == STEP_FORWARD && !ended(s->states[i]))
-            return false;
-    return true;
+        for (size_t k = 0; k < s->steps[i].after_count; k++) {
+            assert(s->steps[i].after[k] < i); /* so that a plan has no cycles */
+            s->bookkeeping[s->steps[i].after[k] + 1].first_dependent++;
+            edges++;
+        }
+    for (size_t i = 0; i < s->count; i++)
+        s->bookkeeping[i + 1].first_dependent += s->bookkeeping[i].first_dependent;
+    s->dependents = mem_new_array(size_t, edges);
+    for (size_t i = 0; i < s->count; i++)
+        for (size_t k = 0; k < s->steps[i].after_count; k++) {
+            size_t before = s->steps[i].after[k];
+            s->dependents[s->bookkeeping[before].first_dependent + filled[before]++] = i;
+        }
+}
+
+void schedule_init(struct schedule *s, const struct step *steps, size_t count) {
+    *s = (struct schedule){.steps = steps,
+                           .states = mem_new_array(enum step_state, count),
+                           .count = count,
+                           .bookkeeping = mem_new_array(struct schedule_step, count + 1)};
+    s->counts[STEP_WAITING] = count;
+    for (size_t i = 0; i < count; i++) {
+        s->bookkeeping[i].pending = steps[i].after_count;
+        s->forward_open += steps[i].when == STEP_FORWARD;
+    }
+    list_dependents(s);
+}
+
+void schedule_deinit(struct schedule *s) {
+    free(s->states);
+    free(s->bookkeeping);
+    free(s->dependents);
+    *s = SCHEDULE_NULL;
+}
+
+static void set(struct schedule *s, size_t step, enum step_state state) {
+    s->counts[s->states[step]]--;
+    s->counts[state]++;
+    s->states[step] = state;
+    if (!ended(state))
+        return;
+    s->forward_open -= s->steps[step].when == STEP_FORWARD;
+    const struct schedule_step *b = &s->bookkeeping[step];
+    for (size_t i = b[0].first_dependent; i < b[1].first_dependent; i++) {
+        struct schedule_step *dependent = &s->bookkeeping[s->dependents[i]];
+        dependent->pending--;
+        dependent->blocked = dependent->blocked || state != STEP_GOOD;
+    }
 }
 
 enum verdict { GO, WAIT, SKIP };
 
-static enum verdict judge_forward(const struct schedule *s, const struct step *step) {
-    if (s->aborted)
-        return SKIP;
-    enum verdict verdict = GO;
-    for (size_t k = 0; k < step->after_count; k++) {
-        enum step_state before = s->states[step->after[k]];
-        if (before == STEP_FAILED || before == STEP_SKIPPED)
-            return SKIP;
-        if (before != STEP_GOOD)
-            verdict = WAIT;
+static enum verdict judge(const struct schedule *s, size_t step) {
+    const struct schedule_step *b = &s->bookkeeping[step];
+    switch (s->steps[step].when) {
+    case STEP_FORWARD: return s->aborted || b->blocked ? SKIP : b->pending ? WAIT : GO;
+    case STEP_CLEANUP: return b->pending ? WAIT : GO;
+    case STEP_CLEANUP_ON_FAILURE: break;
     }
-    return verdict;
-}
-
-static enum verdict judge_cleanup(const struct schedule *s, const struct step *step) {
-    for (size_t k = 0; k < step->after_count; k++)
-        if (!ended(s->states[step->after[k]]))
-            return WAIT;
-    if (step->when == STEP_CLEANUP)
-        return GO;
-    return !forward_ended(s) ? WAIT : s->aborted ? GO : SKIP;
+    return b->pending || s->forward_open ? WAIT : s->aborted ? GO : SKIP;
 }
 
 long schedule_next(struct schedule *s) {
     /* Steps come after those they wait for, so one pass sees every skip that follows from another.
      */
-    for (size_t i = 0; i < s->count; i++) {
+    while (s->first_waiting < s->count && s->states[s->first_waiting] != STEP_WAITING)
+        s->first_waiting++;
+    for (size_t i = s->first_waiting; i < s->count; i++) {
         if (s->states[i] != STEP_WAITING)
             continue;
-        const struct step *step = &s->steps[i];
-        switch (step->when == STEP_FORWARD ? judge_forward(s, step) : judge_cleanup(s, step)) {
-        case GO: s->states[i] = STEP_RUNNING; return (long)i;
-        case SKIP: s->states[i] = STEP_SKIPPED; break;
+        switch (judge(s, i)) {
+        case GO: set(s, i, STEP_RUNNING); return (long)i;
+        case SKIP: set(s, i, STEP_SKIPPED); break;
         case WAIT: break;
         }
     }
@@ -72,7 +96,7 @@ long schedule_next(struct schedule *s) {
 
 void schedule_end(struct schedule *s, size_t step, enum step_state state) {
     assert(step < s->count && s->states[step] == STEP_RUNNING && ended(state));
-    s->states[step] = state;
+    set(s, step, state);
     if (state == STEP_FAILED && s->steps[step].when == STEP_FORWARD)
         s->aborted = true;
 }
@@ -82,17 +106,11 @@ void schedule_abort(struct schedule *s) {
 }
 
 bool schedule_done(const struct schedule *s) {
-    for (size_t i = 0; i < s->count; i++)
-        if (!ended(s->states[i]))
-            return false;
-    return true;
+    return s->counts[STEP_WAITING] + s->counts[STEP_RUNNING] == 0;
 }
 
 size_t schedule_count(const struct schedule *s, enum step_state state) {
-    size_t count = 0;
-    for (size_t i = 0; i < s->count; i++)
-        count += s->states[i] == state;
-    return count;
+    return s->counts[state];
 }
 
 const char *step_state_name(enum step_state state) {

@@ -10,6 +10,9 @@
  * they ended; those "on failure" wait for the end of all forward steps, and are skipped when all
  * was good.
  *
+ * A forward step that finds nothing to do was good: what comes after one that was skipped is
+ * skipped too.
+ *
  * Every step ends exactly once. The order of ready steps is the order of the plan.
  */
 
@@ -22,6 +25,17 @@ struct schedule {
     enum step_state *states;
     size_t count;
     bool aborted;
+
+    /* Kept up to date, so that large plans cost as much as they have edges, once. */
+    struct schedule_step {
+        size_t pending;         /* steps before it that have not ended */
+        bool blocked;           /* one of them was not good */
+        size_t first_dependent; /* into `dependents`, up to the next step's */
+    } * bookkeeping;
+    size_t *dependents;
+    size_t counts[STEP_SKIPPED + 1]; /* by state */
+    size_t forward_open;             /* forward steps that have not ended */
+    size_t first_waiting;            /* none before it waits */
 };
 
 #define SCHEDULE_NULL ((struct schedule){.steps = NULL})
