@@ -23,8 +23,6 @@ struct client {
     uint64_t number; /* of its request, or of its last one */
     uint64_t intended_ns;
     uint64_t sent_ns;
-    uint32_t ticket; /* in the queue */
-    bool queued;     /* its last request was not begun, so that the ticket may still be good */
     uint32_t before, after;
 };
 

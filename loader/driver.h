@@ -2,9 +2,8 @@
 
 /*
  * Drives one thread's slice of the load: one epoll loop, and every n-th client of the pool. A
- * client is a number, not a thread or a connection: all of a slice share the connection to the
- * primary. Requests that become ready in one turn of the loop go to the kernel together; nothing is
- * allocated and no payload is copied for any of them.
+ * client is a number, not a thread or a connection: how its requests get where they belong is the
+ * carrier's.
  *
  * Closed loop: a client's next request is due when its last one has an outcome. Open loop: requests
  * are due by arrivals.h, whatever became of others; the client that was idle for the longest time
@@ -26,18 +25,16 @@
 #include "lib/error.h"
 #include "lib/task.h"
 #include "loader/arrivals.h"
-#include "loader/peers.h"
+#include "loader/carrier.h"
 #include "loader/record.h"
 #include "loader/schedule.h"
-#include "loader/targets.h"
-#include "loader/workload.h"
 
 #include <stdint.h>
 
 /* Everything is borrowed, and outlives the driver. */
 struct driver_config {
-    const struct targets *targets;
-    const struct workload *workload;
+    struct carrier_maker maker;
+    uint32_t clients;                       /* of the whole pool */
     uint32_t thread, threads;               /* client i of the pool is in slice i mod threads */
     uint64_t requests;                      /* closed loop: of this slice; UINT64_MAX: no limit */
     uint64_t end_ns;                        /* closed loop: none is begun later */
@@ -45,7 +42,6 @@ struct driver_config {
     uint64_t in_flight_max;                 /* open loop: in this slice */
     bool spin;                              /* open loop: instead of sleeping to the end */
     uint64_t request_timeout_ns;
-    uint64_t connect_timeout_ns;
     const struct cancel *cancel;
     loader_note *note;
     void *note_context;
@@ -60,14 +56,13 @@ DEFINE_CLEANUP_FREE(driver);
 /* Outcomes of the two below. */
 enum { DRIVER_DONE = 0, DRIVER_INTERRUPTED = 1 };
 
-/* Connects to the replicas and finds the primary; nothing of it is measured. A fault: there is no
- * primary to be had. */
+/* Connects; nothing of it is measured. A fault: the system cannot be reached. */
 int driver_connect(struct driver *d, struct error *err);
 
 /*
  * Sends the load and records what becomes of it, from time 0 on, which is `start`. DRIVER_DONE:
  * every request has an outcome. DRIVER_INTERRUPTED: `cancel` was raised; what was sent has an
- * outcome, the rest was not sent. A fault: the primary was lost for good, or refuses everything, or
+ * outcome, the rest was not sent. A fault: the system was lost for good, or refuses everything, or
  * the record cannot be written; what was recorded until then stands.
  */
 int driver_run(struct driver *d, struct instant start, struct record *record, struct error *err);

@@ -223,19 +223,18 @@ static int start_worker(struct engine *e, uint32_t index, struct error *err) {
     const struct engine_config *c = &e->config;
     struct worker *w = &e->workers[index];
     const struct driver_config config = {
-        .targets = c->targets,
-        .workload = c->workload,
+        .maker = c->maker,
+        .clients = c->clients,
         .thread = index,
         .threads = c->threads,
         .requests = c->requests == UINT64_MAX
                         ? UINT64_MAX
-                        : slice_requests(c->requests, c->workload->clients, index, c->threads),
+                        : slice_requests(c->requests, c->clients, index, c->threads),
         .end_ns = c->end_ns,
         .arrivals = c->arrivals,
         .in_flight_max = (c->in_flight_max + c->threads - 1 - index) / c->threads,
         .spin = c->spin,
         .request_timeout_ns = c->request_timeout_ns,
-        .connect_timeout_ns = c->connect_timeout_ns,
         .cancel = &e->stop,
         .note = keep_note,
         .note_context = e,
@@ -254,7 +253,7 @@ static void init_worker(struct engine *e, struct worker *w) {
     w->engine = e;
     exchange_init(&w->exchange, e->wake_fd);
     w->durations = c->durations ? durations_writer_new(c->durations) : NULL;
-    record_init(&w->record, c->workload->client_base, w->durations, &w->exchange);
+    record_init(&w->record, c->client_base, w->durations, &w->exchange);
     record_window(&w->record, c->window_from_ns, c->window_to_ns);
 }
 
@@ -345,7 +344,7 @@ static int collect(struct engine *e, struct record *record, struct error *err) {
 }
 
 int engine_run(const struct engine_config *config, struct record *record, struct error *err) {
-    assert(config->threads > 0 && config->threads <= config->workload->clients);
+    assert(config->threads > 0 && config->threads <= config->clients);
     cleanup(engine_deinit) struct engine e;
     if (engine_init(&e, config, err) < 0)
         return -1;

@@ -32,8 +32,9 @@ typedef void engine_log(void *context, struct instant start, const struct interv
 
 /* Everything is borrowed, for the call. */
 struct engine_config {
-    const struct targets *targets;
-    const struct workload *workload;
+    struct carrier_maker maker;
+    uint32_t clients;
+    uint64_t client_base;                   /* of the first one's id */
     uint32_t threads;                       /* at most as many as clients */
     uint64_t requests;                      /* closed loop; UINT64_MAX: no limit */
     uint64_t end_ns;                        /* closed loop; UINT64_MAX: no limit */
@@ -42,7 +43,6 @@ struct engine_config {
     bool spin;
     uint64_t window_from_ns, window_to_ns; /* of record_window */
     uint64_t request_timeout_ns;
-    uint64_t connect_timeout_ns;
     const struct cancel *cancel;
     struct durations *durations; /* NULL: not kept */
     loader_note *note;

@@ -17,14 +17,12 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "loader/connection.h"
+#include "loader/note.h"
 #include "loader/targets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A warning for people; the text is borrowed for the call. */
-typedef void loader_note(void *context, const char *text);
 
 struct peer {
     struct connection connection;

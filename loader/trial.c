@@ -9,6 +9,7 @@
 #include "loader/engine.h"
 #include "loader/limits.h"
 #include "loader/progress.h"
+#include "loader/replicas.h"
 #include "loader/summary.h"
 #include "loader/targets.h"
 
@@ -268,9 +269,13 @@ static int drive(struct trial *t, struct error *err) {
                                            .seed = t->seed,
                                            .requests = or_never(o->requests),
                                            .end_ns = or_never(o->time_ns)};
+    const struct replicas_config replicas = {.targets = &t->targets,
+                                             .workload = &t->workload,
+                                             .connect_timeout_ns = o->connect_timeout_ns};
     const struct engine_config config = {
-        .targets = &t->targets,
-        .workload = &t->workload,
+        .maker = replicas_maker(&replicas),
+        .clients = t->workload.clients,
+        .client_base = t->workload.client_base,
         .threads = t->threads,
         .requests = or_never(o->requests),
         .end_ns = or_never(o->time_ns),
@@ -280,7 +285,6 @@ static int drive(struct trial *t, struct error *err) {
         .window_from_ns = t->record.window_from_ns,
         .window_to_ns = t->record.window_to_ns,
         .request_timeout_ns = o->request_timeout_ns,
-        .connect_timeout_ns = o->connect_timeout_ns,
         .cancel = t->cancel,
         .durations = t->durations,
         .note = note,
