@@ -1,8 +1,8 @@
 #include "loader/driver.h"
 
 #include "lib/memory.h"
-#include "loader/clients.h"
 #include "loader/limits.h"
+#include "loader/line.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,6 +19,21 @@ enum { EVENTS_MAX = 64 };
 /* A sleeping thread wakes up that late, at worst: the rest is spun. */
 #define SPIN_NS (100 * NS_PER_US)
 
+enum client_state {
+    CLIENT_IDLE,    /* the load has nothing for it now */
+    CLIENT_PAUSING, /* until intended_ns, after an overload */
+    CLIENT_WAITING, /* its request is not begun */
+    CLIENT_SENT,
+};
+
+/* Times are ns since the start of the run. */
+struct client {
+    enum client_state state;
+    uint64_t number; /* of its request, or of its last one */
+    uint64_t intended_ns;
+    uint64_t sent_ns;
+};
+
 struct driver {
     struct driver_config config;
     int epoll_fd;
@@ -26,7 +41,8 @@ struct driver {
     struct schedule schedule;
     struct client *clients; /* of this slice */
     uint32_t clients_count;
-    struct line due;     /* in flight: waiting or sent */
+    struct link *links;  /* of the clients */
+    struct line due;     /* in flight, by intended time: waiting or sent */
     struct line pausing; /* after an overload */
     struct line idle;    /* open loop: free to take what is due */
     struct arrivals arrivals;
@@ -50,7 +66,7 @@ static bool is_open(const struct driver *d) {
 static void rest(struct driver *d, uint32_t index) {
     d->clients[index].state = CLIENT_IDLE;
     if (is_open(d))
-        line_append(&d->idle, d->clients, index);
+        line_append(&d->idle, d->links, index);
 }
 
 static void give(struct driver *d, uint32_t index, uint64_t number, uint64_t intended_ns) {
@@ -58,7 +74,7 @@ static void give(struct driver *d, uint32_t index, uint64_t number, uint64_t int
     c->number = number;
     c->intended_ns = intended_ns;
     c->state = CLIENT_WAITING;
-    line_append(&d->due, d->clients, index);
+    line_append(&d->due, d->links, index);
     d->carrier->kind->submit(d->carrier, index, number);
 }
 
@@ -84,13 +100,13 @@ static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct
         .latency_ns = d->now_ns - c->intended_ns,
         .outcome = outcome,
     };
-    line_remove(&d->due, d->clients, index);
+    line_remove(&d->due, d->links, index);
     if (record_outcome(d->record, &one, err) < 0)
         return -1;
     if (outcome == OUTCOME_OVERLOADED && !d->interrupted) {
         c->state = CLIENT_PAUSING;
         c->intended_ns = d->now_ns + LOADER_OVERLOAD_PAUSE_NS;
-        line_append(&d->pausing, d->clients, index);
+        line_append(&d->pausing, d->links, index);
         return 0;
     }
     give_next(d, index);
@@ -209,7 +225,7 @@ static int take_due(struct driver *d, struct error *err) {
         } else if (can_take(d)) {
             uint32_t index = d->idle.first;
             struct schedule_entry entry;
-            line_remove(&d->idle, d->clients, index);
+            line_remove(&d->idle, d->links, index);
             bool given = schedule_next(&d->schedule, index, &entry);
             assert(given);
             give(d, index, entry.number, d->next.intended_ns);
@@ -242,7 +258,7 @@ static int expire(struct driver *d, struct error *err) {
             return -1;
     while (d->pausing.first != NOBODY && d->clients[d->pausing.first].intended_ns <= d->now_ns) {
         uint32_t index = d->pausing.first;
-        line_remove(&d->pausing, d->clients, index);
+        line_remove(&d->pausing, d->links, index);
         give_next(d, index);
     }
     return 0;
@@ -278,23 +294,23 @@ static void interrupt(struct driver *d) {
     stop_arrivals(d);
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
         struct client *c = &d->clients[at];
-        after = c->after;
+        after = d->links[at].after;
         if (c->state != CLIENT_WAITING)
             continue;
-        line_remove(&d->due, d->clients, at);
+        line_remove(&d->due, d->links, at);
         d->carrier->kind->withdraw(d->carrier, at);
         c->state = CLIENT_IDLE;
     }
     while (d->pausing.first != NOBODY) {
         d->clients[d->pausing.first].state = CLIENT_IDLE;
-        line_remove(&d->pausing, d->clients, d->pausing.first);
+        line_remove(&d->pausing, d->links, d->pausing.first);
     }
 }
 
 /* What was sent and will not be waited for any longer. */
 static int abandon(struct driver *d, struct error *err) {
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
-        after = d->clients[at].after;
+        after = d->links[at].after;
         if (d->clients[at].state == CLIENT_SENT && give_up(d, at, OUTCOME_FAILED, err) < 0)
             return -1;
     }
@@ -403,6 +419,7 @@ int driver_new(const struct driver_config *config, struct driver **ret, struct e
     d->due = d->pausing = d->idle = LINE_EMPTY;
     d->drain_until = INSTANT_NEVER;
     d->clients = mem_new_array(struct client, clients);
+    d->links = mem_new_array(struct link, clients);
     schedule_init(&d->schedule, config->arrivals ? UINT64_MAX : config->requests, clients);
     if (config->arrivals)
         arrivals_init(&d->arrivals, config->arrivals, config->thread, config->threads);
@@ -428,6 +445,7 @@ void driver_free(struct driver *d) {
         d->carrier->kind->free(d->carrier);
     schedule_deinit(&d->schedule);
     free(d->clients);
+    free(d->links);
     if (d->epoll_fd >= 0)
         close(d->epoll_fd);
     if (d->timer_fd >= 0)

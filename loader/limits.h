@@ -40,6 +40,10 @@ enum {
 
     /* Replies read at once: a thousand of the usual ones. */
     LOADER_INPUT_SIZE = 128 * 1024,
+    /* Connections that a thread makes at once: servers have queues for some hundred. */
+    LOADER_CONNECTING_MAX = 128,
+    /* Servers named by --target. */
+    LOADER_TARGETS_MAX = 1024,
     /* What one writev takes: 256 requests, head and payload each. The kernel's own limit is 1,024.
      */
     LOADER_IOVECS_MAX = 512,

@@ -10,11 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, DURATION, TEXT, RATE, ARRIVAL, FLAG, REFUSED, WORD };
+enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, REFUSED, WORD };
 
 /* Keys of options without a letter: above any character. */
 enum {
     KEY_CLUSTER = 256,
+    KEY_PROTOCOL,
+    KEY_TARGET,
+    KEY_METHOD,
+    KEY_PATH,
     KEY_OUT,
     KEY_RATE,
     KEY_ARRIVAL,
@@ -33,7 +37,7 @@ enum {
 /* -h would look like one of the original letters. */
 enum { KEY_HELP = '?' };
 
-enum group { GROUP_LOAD = 1, GROUP_OPEN = 2, GROUP_OURS = 3, GROUP_LAST = -1 };
+enum group { GROUP_LOAD = 1, GROUP_OPEN = 2, GROUP_TARGET = 3, GROUP_OURS = 4, GROUP_LAST = -1 };
 
 struct row {
     int key;
@@ -83,7 +87,7 @@ static const struct row rows[] = {
     {KEY_RATE, "rate", "RATE", RATE, 0, 0, NULL, AT(rate), GROUP_OPEN,
      "Open loop: send so many requests per second, whatever becomes of them. Steps and ramps: "
      "1000:10s,2000:10s or 1000..5000:60s, where the last phase may be without end"},
-    {KEY_ARRIVAL, "arrival", "constant|poisson", ARRIVAL, 0, 0, "constant", AT(arrival), GROUP_OPEN,
+    {KEY_ARRIVAL, "arrival", "constant|poisson", CHOICE, 0, 0, "constant", AT(arrival), GROUP_OPEN,
      "Open loop: evenly, or at random as independent users would"},
     {KEY_CLIENTS, "clients", "NUMBER", NUMBER, 1, LOADER_CLIENTS_MAX, "10000", AT(clients),
      GROUP_OPEN, "Open loop: clients in the pool; each has one request in flight at most"},
@@ -100,6 +104,17 @@ static const struct row rows[] = {
      GROUP_OURS, "Requests of so long after the start are not in latencies and throughput"},
     {KEY_COOL_DOWN, "cool-down", "DURATION", DURATION, 0, LOADER_TIME_NS_MAX, "0s",
      AT(cool_down_ns), GROUP_OURS, "Nor are those of so long before the end, which must be known"},
+    {KEY_PROTOCOL, "protocol", "replica|http|tcp-echo", CHOICE, 0, 0, "replica", AT(protocol),
+     GROUP_TARGET,
+     "What the system speaks. http and tcp-echo: a connection for each client; -k -s -v -e -p -w "
+     "mean nothing to them"},
+    {KEY_TARGET, "target", "HOST:PORT,...", TEXT, 0, 0, NULL, AT(target), GROUP_TARGET,
+     "Servers, which the clients take in turn (default: the cluster file's containers of role "
+     "replica, at their port named http or echo)"},
+    {KEY_METHOD, "method", "GET|POST|PUT", CHOICE, 0, 0, "GET", AT(method), GROUP_TARGET,
+     "http: the request; POST and PUT carry -d bytes"},
+    {KEY_PATH, "path", "PATH", TEXT, 0, 0, "/", AT(path), GROUP_TARGET, "http: what is asked for"},
+
     {KEY_CLUSTER, "cluster", "FILE", TEXT, 0, 0, "/seatrial/cluster.yaml", AT(cluster_path),
      GROUP_OURS, "Where the replicas are"},
     {KEY_OUT, "out", "DIR", TEXT, 0, 0, "/seatrial/out", AT(out_path), GROUP_OURS,
@@ -132,11 +147,20 @@ static const struct row *row_of(int key) {
     return NULL;
 }
 
-static int set_arrival(const char *text, enum arrival_model *ret, struct error *err) {
-    if (!text_equal(text, "constant") && !text_equal(text, "poisson"))
-        return error_set(err, ERROR_INVALID, "'%.64s' is neither constant nor poisson", text);
-    *ret = text_equal(text, "poisson") ? ARRIVAL_POISSON : ARRIVAL_CONSTANT;
-    return 0;
+/* The place of the text among the names between bars. */
+static int set_choice(const char *names, const char *text, int *ret, struct error *err) {
+    size_t size = strlen(text);
+    int at = 0;
+    for (const char *name = names; name; at++) {
+        const char *bar = strchr(name, '|');
+        size_t name_size = bar ? (size_t)(bar - name) : strlen(name);
+        if (name_size == size && memcmp(name, text, size) == 0) {
+            *ret = at;
+            return 0;
+        }
+        name = bar ? bar + 1 : NULL;
+    }
+    return error_set(err, ERROR_INVALID, "'%.64s' is none of %s", text, names);
 }
 
 static int set_value(const struct row *row, const char *text, struct options *o,
@@ -151,7 +175,7 @@ static int set_value(const struct row *row, const char *text, struct options *o,
         return 0;
     case DURATION: break;
     case RATE: rate_deinit(field); return rate_parse(text, field, err);
-    case ARRIVAL: return set_arrival(text, field, err);
+    case CHOICE: return set_choice(row->argument, text, field, err);
     case FLAG: *(bool *)field = true; return 0;
     case REFUSED: return error_set(err, ERROR_USAGE, "client-pool files are not supported yet");
     case WORD: return 0;
@@ -355,6 +379,30 @@ static void argp_table(struct argp_option table[ROWS + 1]) {
                                         .group = rows[i].group};
 }
 
+/* What one protocol alone knows is not ignored by the others. */
+static int check_protocol(const struct parse *p, struct error *err) {
+    static const char of_replicas[] = "kvsepwf";
+    const struct options *o = p->options;
+    for (size_t i = 0; i < ROWS; i++) {
+        int key = rows[i].key;
+        bool shape = is_letter(key) && strchr(of_replicas, key);
+        if (p->given[i] && shape && o->protocol != PROTOCOL_REPLICA)
+            return error_set(err, ERROR_USAGE, "option -%c (--%s) is of --protocol replica", key,
+                             rows[i].name);
+        if (p->given[i] && (key == KEY_METHOD || key == KEY_PATH) && o->protocol != PROTOCOL_HTTP)
+            return error_set(err, ERROR_USAGE, "option --%s needs --protocol http", rows[i].name);
+        if (p->given[i] && key == KEY_TARGET && o->protocol == PROTOCOL_REPLICA)
+            return error_set(err, ERROR_USAGE,
+                             "option --target needs --protocol http or tcp-echo: replicas are "
+                             "found by --cluster");
+    }
+    if (o->protocol == PROTOCOL_ECHO && o->payload_size == 0)
+        return error_set(err, ERROR_USAGE, "--protocol tcp-echo needs a payload: -d 1 or more");
+    if (o->path[0] != '/' || strpbrk(o->path, " \t\r\n"))
+        return error_set(err, ERROR_USAGE, "--path must begin with '/' and have no spaces");
+    return 0;
+}
+
 /* What one model alone knows is not ignored by the other. */
 static int check_model(const struct parse *p, struct error *err) {
     bool open = p->given[row_of(KEY_RATE) - rows];
@@ -431,7 +479,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct error *err)
     }
     if (check_command(&p, err) < 0)
         return -1;
-    if (check_model(&p, err) < 0)
+    if (check_model(&p, err) < 0 || check_protocol(&p, err) < 0)
         return error_hint(err, "`loader --help' lists the options");
     conclude(&p);
     if (check_windows(&options, err) < 0)

@@ -27,6 +27,10 @@ enum options_command {
     OPTIONS_VERSION,
 };
 
+/* In the order of the table's names. */
+enum options_protocol { PROTOCOL_REPLICA, PROTOCOL_HTTP, PROTOCOL_ECHO };
+enum options_method { METHOD_GET, METHOD_POST, METHOD_PUT };
+
 struct options {
     enum options_command command;
     const char *files[LOADER_FILES_MAX]; /* of these four */
@@ -53,6 +57,11 @@ struct options {
     bool spin;
     uint64_t time_ns; /* 0: no limit by time */
     uint64_t warm_up_ns, cool_down_ns;
+
+    enum options_protocol protocol;
+    const char *target; /* NULL: by the cluster file */
+    enum options_method method;
+    const char *path;
 
     uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;

@@ -9,29 +9,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int resolve(const struct cluster_container *container, struct endpoint *to,
+static int resolve(const char *host, const char *port, const char *name, struct endpoint *to,
                    struct error *err) {
-    uint16_t port = cluster_port(container, "replica");
-    if (!port)
-        return error_set(err, ERROR_CONFIG, "it has no port named 'replica'");
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    char service[8];
-    snprintf(service, sizeof service, "%u", port);
-    int r = getaddrinfo(container->address, service, &hints, &found);
+    int r = getaddrinfo(host, port, &hints, &found);
     if (r != 0)
-        return error_set(err, ERROR_CONFIG, "address '%s': %s", container->address,
-                         gai_strerror(r));
+        return error_set(err, ERROR_CONFIG, "address '%s': %s", host, gai_strerror(r));
     memcpy(&to->socket_address, found->ai_addr, found->ai_addrlen);
     to->socket_address_size = found->ai_addrlen;
     freeaddrinfo(found);
-    bool six = strchr(container->address, ':') != NULL;
-    to->name = text_dup(container->name);
-    to->address = text_format(six ? "[%s]:%u" : "%s:%u", container->address, port);
+    to->address = text_format(strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    to->name = text_dup(name ? name : to->address);
     return 0;
 }
 
-int targets_resolve(const struct cluster *cluster, struct targets *ret, struct error *err) {
+static int resolve_container(const struct cluster_container *container, const char *port_name,
+                             struct endpoint *to, struct error *err) {
+    uint16_t port = cluster_port(container, port_name);
+    if (!port)
+        return error_set(err, ERROR_CONFIG, "it has no port named '%s'", port_name);
+    char text[8];
+    snprintf(text, sizeof text, "%u", port);
+    return resolve(container->address, text, container->name, to, err);
+}
+
+int targets_resolve(const struct cluster *cluster, const char *port, struct targets *ret,
+                    struct error *err) {
     cleanup(targets_deinit) struct targets t = TARGETS_NULL;
     size_t count = cluster_count(cluster, "replica");
     if (count == 0)
@@ -48,8 +52,46 @@ int targets_resolve(const struct cluster *cluster, struct targets *ret, struct e
     t.count = count;
     for (uint32_t i = 0; i < count; i++) {
         const struct cluster_container *container = cluster_find(cluster, "replica", i);
-        if (resolve(container, &t.replicas[i], err) < 0)
+        if (resolve_container(container, port, &t.replicas[i], err) < 0)
             return error_wrap(err, "replica %u ('%s')", i, container->name);
+    }
+    *ret = t;
+    t = TARGETS_NULL;
+    return 0;
+}
+
+/* Splits "HOST:PORT" or "[V6]:PORT" in place. */
+static int split(char *text, const char **ret_host, const char **ret_port, struct error *err) {
+    uint64_t number;
+    char *end = text[0] == '[' ? strchr(text, ']') : strrchr(text, ':');
+    char *colon = end && *end == ']' ? end + 1 : end;
+    if (!colon || *colon != ':' || end == text + (text[0] == '['))
+        return error_set(err, ERROR_CONFIG, "'%s' is not HOST:PORT", text);
+    if (text_to_u64(colon + 1, 1, UINT16_MAX, &number, err) < 0) {
+        err->kind = ERROR_CONFIG;
+        return error_wrap(err, "the port of '%s'", text);
+    }
+    *end = *colon = '\0';
+    *ret_host = text[0] == '[' ? text + 1 : text;
+    *ret_port = colon + 1;
+    return 0;
+}
+
+int targets_parse(const char *list, struct targets *ret, struct error *err) {
+    cleanup(targets_deinit) struct targets t = TARGETS_NULL;
+    cleanup_free char *copy = text_dup(list);
+    char *rest = copy, *one;
+    t.run = text_dup("");
+    t.replicas = mem_new_array(struct endpoint, LOADER_TARGETS_MAX);
+    while ((one = strsep(&rest, ",")) != NULL) {
+        const char *host, *port;
+        if (t.count == LOADER_TARGETS_MAX)
+            return error_set(err, ERROR_LIMIT, "more than %d targets are named",
+                             LOADER_TARGETS_MAX);
+        if (split(one, &host, &port, err) < 0 ||
+            resolve(host, port, NULL, &t.replicas[t.count], err) < 0)
+            return error_wrap(err, "--target");
+        t.count++;
     }
     *ret = t;
     t = TARGETS_NULL;

@@ -1,10 +1,10 @@
 #pragma once
 
 /*
- * The replicas that a loader is to load, from the cluster file: names and resolved addresses, in
- * the order of their indexes.
+ * What a loader is to load: names and resolved addresses. From the cluster file they are its
+ * replicas, in the order of their indexes.
  *
- * Errors: ERROR_CONFIG for a cluster without replicas, a replica without a port named `replica`, an
+ * Errors: ERROR_CONFIG for a cluster without replicas, a replica without a port of that name, an
  * address that cannot be resolved.
  */
 
@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 struct targets {
-    char *run;
+    char *run; /* "" for a list */
     struct endpoint *replicas;
     size_t count;
 };
@@ -22,5 +22,8 @@ struct targets {
 #define TARGETS_NULL ((struct targets){.run = NULL})
 
 /* Resolves names, which can take as long as the resolver does. Copies what it needs. */
-int targets_resolve(const struct cluster *cluster, struct targets *ret, struct error *err);
+int targets_resolve(const struct cluster *cluster, const char *port, struct targets *ret,
+                    struct error *err);
+/* The same from "HOST:PORT,[V6]:PORT,...". */
+int targets_parse(const char *list, struct targets *ret, struct error *err);
 void targets_deinit(struct targets *t);

@@ -5,11 +5,13 @@
 #include "lib/file.h"
 #include "lib/hdr_log.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "lib/text.h"
 #include "loader/engine.h"
 #include "loader/limits.h"
 #include "loader/progress.h"
 #include "loader/replicas.h"
+#include "loader/streams.h"
 #include "loader/summary.h"
 #include "loader/targets.h"
 
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { SUMMARY_SIZE_MAX = 64 * 1024, FILE_MODE = 0644, FOLDER_MODE = 0755 };
@@ -29,6 +32,7 @@ struct trial {
     uint32_t threads;
     struct arrivals_config arrivals; /* open loop */
     struct targets targets;
+    char **heads; /* of HTTP requests, by target; NULL: another protocol */
     struct workload workload;
     struct record record;
     struct progress progress;
@@ -51,6 +55,9 @@ static void trial_deinit(struct trial *t) {
     }
     record_deinit(&t->record);
     workload_deinit(&t->workload);
+    for (size_t i = 0; t->heads && i < t->targets.count; i++)
+        free(t->heads[i]);
+    free(t->heads);
     targets_deinit(&t->targets);
 }
 
@@ -73,24 +80,72 @@ static int draw_seed(const struct options *o, uint64_t *ret, struct error *err) 
     return 0;
 }
 
+static int find_targets(const struct options *o, struct targets *ret, struct error *err) {
+    static const char *const ports[] = {
+        [PROTOCOL_REPLICA] = "replica", [PROTOCOL_HTTP] = "http", [PROTOCOL_ECHO] = "echo"};
+    cleanup(cluster_freep) struct cluster *cluster = NULL;
+    if (o->target)
+        return targets_parse(o->target, ret, err);
+    if (cluster_load(o->cluster_path, &cluster, err) < 0 ||
+        targets_resolve(cluster, ports[o->protocol], ret, err) < 0)
+        return error_wrap(err, "find the replicas");
+    return 0;
+}
+
+/* Each client of a stream protocol has a connection: we take as many descriptors as we may have. */
+static int make_room(const struct options *o, struct error *err) {
+    enum { OTHERS = 64 }; /* files, eventfds, an epoll and a timer for each thread */
+    struct rlimit limit;
+    uint64_t wanted = o->concurrency + OTHERS + 2 * LOADER_THREADS_MAX;
+    if (o->protocol == PROTOCOL_REPLICA || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        limit.rlim_cur >= wanted)
+        return 0;
+    if (limit.rlim_max < wanted) {
+        error_set(err, ERROR_CONFIG,
+                  "%" PRIu64 " clients need %" PRIu64
+                  " open files, but this process may have %llu at most",
+                  o->concurrency, wanted, (unsigned long long)limit.rlim_max);
+        return error_hint(err, "raise the limit (ulimits.nofile of the service, or ulimit -n), or "
+                               "ask for fewer clients");
+    }
+    limit.rlim_cur = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_set_os(err, ERROR_IO, errno, "raise the limit of open files");
+    return 0;
+}
+
+static uint32_t payload_size(const struct options *o) {
+    bool none = o->protocol == PROTOCOL_HTTP && o->method == METHOD_GET;
+    return none ? 0 : (uint32_t)o->payload_size;
+}
+
+static void write_heads(struct trial *t) {
+    static const char *const methods[] = {"GET", "POST", "PUT"};
+    const struct options *o = t->options;
+    t->heads = mem_new_array(char *, t->targets.count);
+    for (size_t i = 0; i < t->targets.count; i++)
+        t->heads[i] = streams_http_head(methods[o->method], o->path, t->targets.replicas[i].address,
+                                        payload_size(o));
+}
+
 static int prepare_load(struct trial *t, struct error *err) {
     const struct options *o = t->options;
     const struct workload_shape shape = {
         .key_count = (uint32_t)o->keys,
         .key_size = (uint32_t)o->key_size,
         .value_size = (uint32_t)o->value_size,
-        .payload_size = (uint32_t)o->payload_size,
+        .payload_size = payload_size(o),
         .execution_ms = (uint32_t)o->execution_ms,
         .pre_execute = o->pre_execute,
         .busy_wait = o->busy_wait,
     };
-    cleanup(cluster_freep) struct cluster *cluster = NULL;
     uint32_t index;
-    if (loader_index(&index, err) < 0 || draw_seed(o, &t->seed, err) < 0)
+    if (make_room(o, err) < 0 || loader_index(&index, err) < 0 || draw_seed(o, &t->seed, err) < 0)
         return -1;
-    if (cluster_load(o->cluster_path, &cluster, err) < 0 ||
-        targets_resolve(cluster, &t->targets, err) < 0)
-        return error_wrap(err, "find the replicas");
+    if (find_targets(o, &t->targets, err) < 0)
+        return -1;
+    if (o->protocol == PROTOCOL_HTTP)
+        write_heads(t);
     workload_init(&t->workload, &shape, t->seed, index, (uint32_t)o->concurrency);
     return 0;
 }
@@ -272,8 +327,15 @@ static int drive(struct trial *t, struct error *err) {
     const struct replicas_config replicas = {.targets = &t->targets,
                                              .workload = &t->workload,
                                              .connect_timeout_ns = o->connect_timeout_ns};
+    const struct streams_config streams = {.protocol = o->protocol == PROTOCOL_HTTP ? STREAM_HTTP
+                                                                                    : STREAM_ECHO,
+                                           .targets = &t->targets,
+                                           .workload = &t->workload,
+                                           .heads = t->heads,
+                                           .connect_timeout_ns = o->connect_timeout_ns};
     const struct engine_config config = {
-        .maker = replicas_maker(&replicas),
+        .maker =
+            o->protocol == PROTOCOL_REPLICA ? replicas_maker(&replicas) : streams_maker(&streams),
         .clients = t->workload.clients,
         .client_base = t->workload.client_base,
         .threads = t->threads,
