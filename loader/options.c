@@ -431,6 +431,20 @@ static void conclude(const struct parse *p) {
         o->in_flight_max = o->clients;
 }
 
+const char *options_protocol_name(enum options_protocol protocol) {
+    static const char *const names[] = {"replica", "http", "tcp-echo"};
+    return names[protocol];
+}
+
+const char *options_method_name(enum options_method method) {
+    static const char *const names[] = {"GET", "POST", "PUT"};
+    return names[method];
+}
+
+uint64_t options_payload_size(const struct options *o) {
+    return o->protocol == PROTOCOL_HTTP && o->method == METHOD_GET ? 0 : o->payload_size;
+}
+
 bool options_open(const struct options *o) {
     return o->rate.count > 0;
 }

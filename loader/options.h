@@ -72,6 +72,11 @@ struct options {
     bool seed_given;
 };
 
+const char *options_protocol_name(enum options_protocol protocol);
+const char *options_method_name(enum options_method method);
+/* What a request carries: nothing with GET. */
+uint64_t options_payload_size(const struct options *o);
+
 bool options_open(const struct options *o);
 /* Neither a number, nor a time, nor the rate's course ends the load: only a signal does. */
 bool options_until_told(const struct options *o);

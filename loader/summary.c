@@ -82,6 +82,7 @@ static void json_model(const struct summary *s, struct buffer *out) {
                       o->arrival == ARRIVAL_POISSON ? "poisson" : "constant", asked_per_s(s));
     else
         buffer_text(out, "{\"model\": \"closed\", \"asked_per_s\": null, ");
+    buffer_format(out, "\"protocol\": \"%s\", ", options_protocol_name(o->protocol));
 }
 
 /* How well the schedule was kept. */
@@ -166,11 +167,19 @@ static void text_model(const struct summary *s, struct buffer *out) {
             o->concurrency);
 }
 
-static void text_load(const struct summary *s, struct buffer *out) {
-    const struct options *o = s->options;
-    text_model(s, out);
-    if (!s->run)
+static void text_request(const struct options *o, struct buffer *out) {
+    switch (o->protocol) {
+    case PROTOCOL_REPLICA: break;
+    case PROTOCOL_HTTP:
+        buffer_format(out, "request      HTTP %s %s", options_method_name(o->method), o->path);
+        if (options_payload_size(o) > 0)
+            buffer_format(out, ", payload of %" PRIu64 " B", options_payload_size(o));
+        buffer_text(out, "\n");
         return;
+    case PROTOCOL_ECHO:
+        buffer_format(out, "request      TCP echo of %" PRIu64 " B\n", o->payload_size);
+        return;
+    }
     buffer_format(out,
                   "request      %" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64
                   " B, payload of %" PRIu64 " B",
@@ -179,10 +188,18 @@ static void text_load(const struct summary *s, struct buffer *out) {
         buffer_format(out, ", %" PRIu64 " ms of execution by %s", o->execution_ms,
                       o->busy_wait ? "busy wait" : "sleep");
     buffer_text(out, o->pre_execute ? ", pre-executed\n" : "\n");
+}
+
+static void text_load(const struct summary *s, struct buffer *out) {
+    const struct options *o = s->options;
+    text_model(s, out);
+    if (!s->run)
+        return;
+    text_request(o, out);
     buffer_format(out,
                   "run          %s, seed %" PRIu64 ", clients %" PRIu64 " to %" PRIu64 ", %" PRIu32
                   " threads\n",
-                  s->run, s->seed, s->record->client_base,
+                  *s->run ? s->run : "by itself", s->seed, s->record->client_base,
                   s->record->client_base + o->concurrency - 1, s->threads);
 }
 

@@ -114,18 +114,13 @@ static int make_room(const struct options *o, struct error *err) {
     return 0;
 }
 
-static uint32_t payload_size(const struct options *o) {
-    bool none = o->protocol == PROTOCOL_HTTP && o->method == METHOD_GET;
-    return none ? 0 : (uint32_t)o->payload_size;
-}
-
 static void write_heads(struct trial *t) {
-    static const char *const methods[] = {"GET", "POST", "PUT"};
     const struct options *o = t->options;
     t->heads = mem_new_array(char *, t->targets.count);
     for (size_t i = 0; i < t->targets.count; i++)
-        t->heads[i] = streams_http_head(methods[o->method], o->path, t->targets.replicas[i].address,
-                                        payload_size(o));
+        t->heads[i] =
+            streams_http_head(options_method_name(o->method), o->path,
+                              t->targets.replicas[i].address, (size_t)options_payload_size(o));
 }
 
 static int prepare_load(struct trial *t, struct error *err) {
@@ -134,7 +129,7 @@ static int prepare_load(struct trial *t, struct error *err) {
         .key_count = (uint32_t)o->keys,
         .key_size = (uint32_t)o->key_size,
         .value_size = (uint32_t)o->value_size,
-        .payload_size = payload_size(o),
+        .payload_size = (uint32_t)options_payload_size(o),
         .execution_ms = (uint32_t)o->execution_ms,
         .pre_execute = o->pre_execute,
         .busy_wait = o->busy_wait,

@@ -96,7 +96,8 @@ static void the_json_has_the_keys_that_scripts_rely_on(void **state) {
     summary_json(&s, &json);
     assert_string_equal(
         buffer_string(&json),
-        "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 2.500000,\n"
+        "{\"model\": \"closed\", \"asked_per_s\": null, \"protocol\": \"replica\", \"seconds\": "
+        "2.500000,\n"
         " \"window\": {\"from_s\": 0.000000, \"to_s\": 2.500000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 5, \"acknowledged\": 4, \"timed_out\": 0, "
         "\"failed\": 0, \"overloaded\": 1, \"unsent\": 0},\n"
@@ -184,7 +185,8 @@ static void what_does_not_exist_is_null(void **state) {
     summary_text(&s, &text);
     assert_string_equal(
         buffer_string(&json),
-        "{\"model\": \"closed\", \"asked_per_s\": null, \"seconds\": 0.000000,\n"
+        "{\"model\": \"closed\", \"asked_per_s\": null, \"protocol\": \"replica\", \"seconds\": "
+        "0.000000,\n"
         " \"window\": {\"from_s\": 0.000000, \"to_s\": 0.000000},\n"
         " \"requests\": {\"intended\": 6, \"sent\": 0, \"acknowledged\": 0, \"timed_out\": 0, "
         "\"failed\": 0, \"overloaded\": 0, \"unsent\": 0},\n"
