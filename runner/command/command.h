@@ -49,6 +49,7 @@ struct command {
     X(plan, "every step that `run` would take; touches nothing")                                   \
     X(ps, "the trial's containers on all hosts")                                                   \
     X(logs, "what the containers wrote")                                                           \
+    X(exec, "run a command in a container")                                                        \
     X(stop, "stop containers, and keep them")                                                      \
     X(start, "start stopped containers again")                                                     \
     X(cp, "copy files out of and into containers")                                                 \
@@ -81,6 +82,9 @@ int command_fail(const struct command_context *context, const struct error *err)
 /* argp for a command whose arguments were already separated from the global ones: wrong usage
  * exits with 2, --help with 0. `argv[0]` is the command's name. */
 void command_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input);
+/* The same where what follows the first argument belongs to another program. */
+void command_parse_in_order(const struct argp *argp, const char *name, int argc, char **argv,
+                            void *input);
 
 struct command_files {
     struct project *project;

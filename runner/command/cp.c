@@ -7,6 +7,7 @@
 #include "runner/command/copy_in.h"
 #include "runner/command/copy_out.h"
 #include "runner/command/hosts.h"
+#include "runner/command/terminal.h"
 #include "runner/engine/archive.h"
 
 #include <errno.h>
@@ -161,16 +162,7 @@ static void note_skip(void *user, const char *path, enum archive_skip why) {
 static int write_out(void *arg, const void *data, size_t size, struct error *err) {
     (void)arg;
     const struct task task = command_task();
-    for (const char *p = data; size > 0;) {
-        if (task_wait(&task, STDOUT_FILENO, POLLOUT, err) < 0)
-            return -1;
-        ssize_t n = write(STDOUT_FILENO, p, size);
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return error_set_os(err, ERROR_IO, errno, "write to stdout");
-        p += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
+    return terminal_write(STDOUT_FILENO, data, size, &task, err);
 }
 
 static int nothing_there(const struct command_container *c, const char *path, struct error *err) {

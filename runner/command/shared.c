@@ -14,12 +14,22 @@ int command_fail(const struct command_context *context, const struct error *err)
     return interrupted && err->kind == ERROR_CANCELLED ? interrupted : error_exit_status(err->kind);
 }
 
-void command_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input) {
+static void parse(const struct argp *argp, const char *name, int argc, char **argv, unsigned flags,
+                  void *input) {
     static char program[64];
     snprintf(program, sizeof program, "seatrial %s", name);
     argv[0] = program;
     argp_err_exit_status = error_exit_status(ERROR_USAGE);
-    argp_parse(argp, argc, argv, 0, NULL, input);
+    argp_parse(argp, argc, argv, flags, NULL, input);
+}
+
+void command_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input) {
+    parse(argp, name, argc, argv, 0, input);
+}
+
+void command_parse_in_order(const struct argp *argp, const char *name, int argc, char **argv,
+                            void *input) {
+    parse(argp, name, argc, argv, ARGP_IN_ORDER, input);
 }
 
 int command_read_files(const struct command_context *context, struct command_files *ret,

@@ -4,7 +4,6 @@
 
 const struct command commands[] = {
     {"up", "start the containers without a load (use `run --no-load`)", NULL, NULL},
-    {"exec", "run a command in a container", NULL, NULL},
     {"images", "build, push, pull, lock or verify images", NULL, NULL},
     {"machines", "the testbed's machines", NULL, NULL},
     {"report", "the results of a run again", NULL, NULL},

@@ -58,7 +58,7 @@ expect() {
 }
 
 @test "what is not supported yet is refused by name" {
-  for words in up exec "run --frozen" "run --repeat 3" "run --resume x"; do
+  for words in images machines "run --frozen" "run --repeat 3" "run --resume x"; do
     # shellcheck disable=SC2086
     run -2 "$seatrial" $words
     [[ $output == *"not supported yet"* ]]
