@@ -103,3 +103,19 @@ static inline mode_t folder_mode(const struct folder *f, const char *name) {
     struct stat st;
     return fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode : 0;
 }
+
+/* One for all tests of a program, as the fixtures of its group:
+ *     return cmocka_run_group_tests(tests, folder_make_shared, folder_remove_shared); */
+static struct folder folder_shared __attribute__((unused));
+
+static inline int folder_make_shared(void **state) {
+    (void)state;
+    folder_shared = folder_make();
+    return 0;
+}
+
+static inline int folder_remove_shared(void **state) {
+    (void)state;
+    folder_remove(&folder_shared);
+    return 0;
+}

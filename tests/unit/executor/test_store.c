@@ -4,6 +4,7 @@
 
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "tests/unit/folder.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -21,11 +22,10 @@
 
 enum { BODY = 300, KEY = 16, VALUE = 100 };
 
-static char folder[] = "/tmp/seatrial-store-XXXXXX";
 static const struct store_identity identity = {.run = "r1", .replica = 2, .n = 4};
 
 static char *data_folder(const char *name) {
-    return text_format("%s/%s", folder, name);
+    return text_format("%s/%s", folder_shared.path, name);
 }
 
 static struct store *open_rocksdb(const char *name) {
@@ -308,17 +308,6 @@ static void killed_at_any_instant_it_opens_at_a_consistent_height(void **state) 
     assert_true(told >= 600);
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    cleanup_free char *command = text_format("rm -rf '%s'", folder);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* first: it forks while there are no threads of RocksDB */
@@ -331,5 +320,5 @@ int main(void) {
         cmocka_unit_test(data_of_another_cluster_or_replica_is_refused),
         cmocka_unit_test(a_folder_in_use_or_not_usable_is_refused),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, folder_make_shared, folder_remove_shared);
 }

@@ -7,6 +7,7 @@
 #include "runner/run/journal.h"
 #include "runner/run/lock.h"
 #include "runner/run/results.h"
+#include "tests/unit/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,15 +21,13 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/seatrial-results-XXXXXX";
-
 static const struct wall_time moment = {INT64_C(1700000000000000000)};
 
 static void a_run_is_found_by_id_by_folder_and_as_the_latest(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
     cleanup(results_deinit) struct results made = RESULTS_NULL;
-    assert_int_equal(results_create(folder, "a-b", "0badcafe", moment, &made, &err), 0);
+    assert_int_equal(results_create(folder_shared.path, "a-b", "0badcafe", moment, &made, &err), 0);
     assert_true(text_ends(made.folder, "/20231114-221320-a-b-0badcafe"));
     struct stat st;
     assert_int_equal(stat(made.folder, &st), 0);
@@ -36,7 +35,7 @@ static void a_run_is_found_by_id_by_folder_and_as_the_latest(void **state) {
     const char *names[] = {"0badcafe", "20231114-221320-a-b-0badcafe", "latest"};
     for (size_t i = 0; i < 3; i++) {
         cleanup(results_deinit) struct results found = RESULTS_NULL;
-        assert_int_equal(results_find(folder, names[i], &found, &err), 0);
+        assert_int_equal(results_find(folder_shared.path, names[i], &found, &err), 0);
         assert_string_equal(found.run, "0badcafe");
         assert_string_equal(found.folder, made.folder);
     }
@@ -47,8 +46,10 @@ static void runs_of_one_second_have_folders_of_their_own(void **state) {
     struct error err = ERROR_NULL;
     cleanup(results_deinit) struct results first = RESULTS_NULL;
     cleanup(results_deinit) struct results second = RESULTS_NULL;
-    assert_int_equal(results_create(folder, "load", "11111111", moment, &first, &err), 0);
-    assert_int_equal(results_create(folder, "load", "11111111", moment, &second, &err), 0);
+    assert_int_equal(results_create(folder_shared.path, "load", "11111111", moment, &first, &err),
+                     0);
+    assert_int_equal(results_create(folder_shared.path, "load", "11111111", moment, &second, &err),
+                     0);
     assert_string_not_equal(first.folder, second.folder);
 }
 
@@ -58,7 +59,7 @@ static void names_that_lead_elsewhere_are_no_runs(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct error err = ERROR_NULL;
         struct results found = RESULTS_NULL;
-        assert_int_equal(results_find(folder, bad[i], &found, &err), -1);
+        assert_int_equal(results_find(folder_shared.path, bad[i], &found, &err), -1);
         assert_int_equal(err.kind, ERROR_NOT_FOUND);
     }
 }
@@ -67,7 +68,7 @@ static void a_project_is_locked_once_and_free_again_afterwards(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
     struct project_lock first = PROJECT_LOCK_NULL, second = PROJECT_LOCK_NULL;
-    setenv("XDG_RUNTIME_DIR", folder, 1);
+    setenv("XDG_RUNTIME_DIR", folder_shared.path, 1);
     assert_int_equal(project_lock_take("p", &first, &err), 0);
     assert_int_equal(project_lock_take("p", &second, &err), -1);
     assert_int_equal(err.kind, ERROR_CONFLICT);
@@ -83,7 +84,7 @@ static void a_project_is_locked_once_and_free_again_afterwards(void **state) {
 static void the_journal_is_one_object_per_line_and_goes_on(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    cleanup_free char *path = path_join(folder, "journal.jsonl");
+    cleanup_free char *path = path_join(folder_shared.path, "journal.jsonl");
     for (int i = 0; i < 2; i++) {
         cleanup(journal_close) struct journal journal = JOURNAL_NULL;
         assert_int_equal(journal_open(&journal, path, &err), 0);
@@ -99,17 +100,6 @@ static void the_journal_is_one_object_per_line_and_goes_on(void **state) {
     assert_int_equal(lines, 2);
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    cleanup_free char *command = text_format("rm -rf '%s'", folder);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_found_by_id_by_folder_and_as_the_latest),
@@ -118,5 +108,5 @@ int main(void) {
         cmocka_unit_test(a_project_is_locked_once_and_free_again_afterwards),
         cmocka_unit_test(the_journal_is_one_object_per_line_and_goes_on),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, folder_make_shared, folder_remove_shared);
 }
