@@ -165,8 +165,12 @@ static const char *const *aliases(struct description *d, const struct project_se
 }
 
 static void networks(struct description *d, const struct plan *plan,
-                     const struct project_service *service) {
+                     const struct plan_container *c) {
+    const struct project_service *service = c->service;
     d->spec.network_mode = service->network_mode;
+    if (c->network_of != PLAN_NONE)
+        d->spec.network_mode =
+            own(d, text_format("container:%s", plan->containers[c->network_of].name));
     d->spec.extra_hosts = texts(service->extra_hosts);
     d->spec.dns = texts(service->dns);
     d->spec.dns_search = texts(service->dns_search);
@@ -260,7 +264,7 @@ void describe_container(const struct plan *plan, const struct plan_container *c,
     labels(ret, plan, c, owner);
     ulimits(ret, service);
     mounts(ret, plan, service);
-    networks(ret, plan, service);
+    networks(ret, plan, c);
     healthcheck(ret, service);
     limits(ret, service);
 }

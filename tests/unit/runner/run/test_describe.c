@@ -31,6 +31,7 @@ static const char compose[] = "services:\n"
                               "    x-seatrial: {role: replica, per_host: 3, cores: /cores,\n"
                               "                 ports: {p: 7000}}\n"
                               "  b: {image: y, x-seatrial: {role: loader}}\n"
+                              "  c: {image: z, network_mode: 'service:b'}\n"
                               "volumes: {data: , seen: {external: true}}\n";
 
 struct fixture {
@@ -126,6 +127,11 @@ static void the_words_of_compose_reach_the_engine(void **state) {
     assert_null(strstr(loader, "\"core\""));
 }
 
+static void a_shared_network_is_that_of_a_container(void **state) {
+    cleanup_free char *text = described(*state, 4);
+    has(text, "\"NetworkMode\":\"container:p-b-1\"");
+}
+
 static void the_cluster_file_says_who_is_where(void **state) {
     const struct fixture *f = *state;
     cleanup(buffer_deinit) struct buffer text;
@@ -142,6 +148,7 @@ int main(void) {
         cmocka_unit_test(a_container_is_told_who_it_is_whatever_the_file_says),
         cmocka_unit_test(it_carries_our_labels_and_those_of_docker_compose),
         cmocka_unit_test(the_words_of_compose_reach_the_engine),
+        cmocka_unit_test(a_shared_network_is_that_of_a_container),
         cmocka_unit_test(the_cluster_file_says_who_is_where),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
