@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER_SIZE = 24, VERSION = 2, VARINT_MAX = 10, RECORD_MAX = 5 * VARINT_MAX };
+enum { HEADER_SIZE = 24, START_AT = 16, VERSION = 2, VARINT_MAX = 10, RECORD_MAX = 5 * VARINT_MAX };
 enum { MARK_END = 0, MARK_PIECE = 7 };
 static const char magic[4] = {'S', 'T', 'R', 'Q'};
 static_assert((int)OUTCOME_COUNT < (int)MARK_PIECE,
@@ -78,6 +78,15 @@ int durations_create(const char *path, uint64_t client_base, struct wall_time st
     if (write_all(d, header, bytes_written(&w), err) < 0)
         return -1;
     *ret = take_ptr(d);
+    return 0;
+}
+
+int durations_start(struct durations *d, struct wall_time start, struct error *err) {
+    uint8_t bytes[sizeof(uint64_t)];
+    struct byte_writer w = byte_writer(bytes, sizeof bytes);
+    bytes_put_u64(&w, (uint64_t)start.ns);
+    if (pwrite(d->fd, bytes, sizeof bytes, START_AT) != (ssize_t)sizeof bytes)
+        return error_set_os(err, ERROR_IO, errno, "write '%s'", d->part_path);
     return 0;
 }
 

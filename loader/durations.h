@@ -16,7 +16,8 @@
  * (the first of a piece: to 0) in zigzag, of when the request was to be sent, in ns since the
  * start. `send delay` is how much later its first byte was given to the kernel, plus 1; 0 for a
  * request that never was. `latency` runs from the intended time to the outcome. Outcomes are
- * numbered by outcome.h. A file without its end was cut.
+ * numbered by outcome.h. A file without its end was cut, and if it has no record either, its
+ * `start` is when it was created.
  *
  * Written append only, under a temporary name until it is complete.
  * Threads: a writer belongs to one; several write to one file, a piece at a time.
@@ -48,6 +49,8 @@ struct durations_writer;
 /* Creates `path` under its temporary name. Gives the file. */
 int durations_create(const char *path, uint64_t client_base, struct wall_time start,
                      struct durations **ret, struct error *err);
+/* Time 0, once it is known: the header has had the time of creation until then. */
+int durations_start(struct durations *d, struct wall_time start, struct error *err);
 /* Closes without giving the file its name: what is there then is a `.part` without an end. */
 void durations_free(struct durations *d);
 DEFINE_CLEANUP_FREE(durations);

@@ -119,6 +119,10 @@ static void json_latency(struct buffer *out, const char *key, const struct histo
 void summary_json(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
     json_model(s, out);
+    if (s->start.ns)
+        buffer_format(out, "\"started_ns\": %" PRId64 ", ", s->start.ns);
+    if (s->cpu_ns)
+        buffer_format(out, "\"cpu_seconds\": %.3f, ", (double)s->cpu_ns / (double)NS_PER_SEC);
     buffer_format(out,
                   "\"seconds\": %.6f,\n"
                   " \"window\": {\"from_s\": %.6f, \"to_s\": %.6f},\n",
@@ -252,6 +256,10 @@ static void text_counts(const struct summary *s, struct buffer *out) {
     else
         buffer_text(out, "all of it measured\n");
     buffer_format(out, "throughput   %.1f acknowledged requests/s\n", throughput(s));
+    if (s->cpu_ns)
+        buffer_format(
+            out, "loader CPU   %.3f s, %.1f %% of a core\n", (double)s->cpu_ns / (double)NS_PER_SEC,
+            per_second(100.0 * (double)s->cpu_ns / (double)NS_PER_SEC, s->record->end_ns));
 }
 
 static void text_row(struct buffer *out, const char *name, uint64_t a_ns, const uint64_t *b_ns) {

@@ -13,6 +13,7 @@
  */
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "loader/options.h"
 #include "loader/record.h"
 
@@ -24,9 +25,11 @@ struct summary {
     const char *run; /* id of the trial; NULL: imported, and nothing is known of the requests */
     uint64_t seed;   /* given or drawn */
     uint32_t threads;
-    uint64_t intended; /* requests asked for */
-    uint64_t span_ns;  /* open loop: for which they were asked for */
-    const char *why;   /* it ended before its time; NULL: it did not */
+    struct wall_time start; /* time 0; 0: not known */
+    uint64_t cpu_ns;        /* of the loader's threads, during the load; 0: not known */
+    uint64_t intended;      /* requests asked for */
+    uint64_t span_ns;       /* open loop: for which they were asked for */
+    const char *why;        /* it ended before its time; NULL: it did not */
 };
 
 /* Open loop: whether the load was not generated as it was asked for, and how: a sentence. */

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SUMMARY_SIZE_MAX = 64 * 1024, FILE_MODE = 0644, FOLDER_MODE = 0755 };
@@ -40,6 +41,7 @@ struct trial {
     const char *log_file;        /* NULL: the log goes to the console, by -l */
     FILE *histograms;            /* latency.hlog */
     struct wall_time start;      /* time 0, once it was looked at */
+    uint64_t cpu_ns;
     struct hdr_log_writer histogram_writer;
     struct error histogram_fault; /* the first one; the load goes on */
 };
@@ -237,8 +239,11 @@ static void log_interval(void *context, struct instant start, const struct inter
     struct error *err = &t->histogram_fault;
     if (err->kind != ERROR_NONE)
         return;
-    if (t->start.ns == 0) /* once, so that intervals adjoin whatever the wall clock does */
+    if (t->start.ns == 0) { /* once, so that intervals adjoin whatever the wall clock does */
         t->start.ns = clock_wall().ns - (int64_t)instant_ns_between(start, clock_instant());
+        if (t->durations && durations_start(t->durations, t->start, err) < 0)
+            return;
+    }
     const struct wall_time from = {.ns = t->start.ns + (int64_t)i->from_ns};
     const struct wall_time to = {.ns = t->start.ns + (int64_t)i->to_ns};
     if (hdr_log_interval(w, NULL, from, to, &i->latency, err) < 0 ||
@@ -312,6 +317,13 @@ static uint64_t or_never(uint64_t limit) {
     return limit ? limit : UINT64_MAX;
 }
 
+/* Of all threads. */
+static uint64_t cpu_time_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * NS_PER_SEC + (uint64_t)used.tv_nsec;
+}
+
 static int drive(struct trial *t, struct error *err) {
     const struct options *o = t->options;
     t->arrivals = (struct arrivals_config){.rate = &o->rate,
@@ -350,7 +362,9 @@ static int drive(struct trial *t, struct error *err) {
         .context = t,
     };
     log_begin(t);
+    uint64_t cpu_ns = cpu_time_ns();
     int r = engine_run(&config, &t->record, err);
+    t->cpu_ns = cpu_time_ns() - cpu_ns;
     progress_end(&t->progress);
     log_end(t, r, err);
     return r;
@@ -402,6 +416,8 @@ static int finish(struct trial *t, int outcome, struct error *err) {
         .run = t->targets.run,
         .seed = t->seed,
         .threads = t->threads,
+        .start = t->start,
+        .cpu_ns = t->cpu_ns,
         .intended = intended(t, outcome),
         .span_ns = span_ns(t, outcome),
         .why = why_ended(outcome, err),

@@ -127,6 +127,9 @@ static void send_reply(struct primary *p, int i, const struct wire_reply *reply)
     put_out(p, i, frame, size);
     if (p->script.answer == PRIMARY_ANSWERS_TWICE)
         put_out(p, i, frame, size);
+    if (p->script.replies && p->counts.replies < p->script.replies_max)
+        p->script.replies[p->counts.replies] = (struct primary_reply){
+            .client = reply->client, .number = reply->number, .wall_ns = clock_wall().ns};
     p->counts.replies += reply->status == WIRE_REPLY_OK;
     if (p->script.answer == PRIMARY_ANSWERS_AND_CLOSES) {
         write_out(p, i);
@@ -185,6 +188,8 @@ static void answer(struct primary *p, int i, const struct wire_request *request)
         return;
     }
     uint64_t due_ns = now_ns() + s->delay_ns;
+    if (s->delay_spread_ns)
+        due_ns += (nth * UINT64_C(0x9e3779b97f4a7c15) >> 11) % s->delay_spread_ns;
     assert(p->pending_end - p->pending_first < PENDING_MAX);
     p->pending[p->pending_end++ % PENDING_MAX] = (struct pending){
         .link = i,

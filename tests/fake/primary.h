@@ -37,7 +37,8 @@ struct primary_script {
     enum primary_greeting greeting;
     enum primary_answer answer;
     const char *text;
-    uint64_t delay_ns; /* between a request and its reply */
+    uint64_t delay_ns;        /* between a request and its reply, */
+    uint64_t delay_spread_ns; /* and up to that much more, at random by its position */
     uint64_t stall_at; /* this request (from 1) and all after it wait stall_ns longer; 0: none */
     uint64_t stall_ns; /* from when that request came */
     uint64_t
@@ -46,6 +47,13 @@ struct primary_script {
     uint64_t vanish_after; /* requests; then it closes everything, the listener too; 0: never */
     bool reads_nothing;    /* after the greeting */
     bool check_payloads;   /* that no two requests have the same one */
+    struct primary_reply *replies; /* when each was sent, in order; or NULL */
+    uint64_t replies_max;
+};
+
+struct primary_reply {
+    uint64_t client, number;
+    int64_t wall_ns;
 };
 
 struct primary;
