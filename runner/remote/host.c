@@ -2,7 +2,10 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/remote/host_impl.h"
+#include "runner/remote/job.h"
 #include "runner/remote/local.h"
+#include "runner/remote/ssh_host.h"
+#include "runner/remote/tunnel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +19,29 @@ static const char *engine_here(const struct host_options *options) {
     return asked && asked[0] ? asked : ENGINE_HERE;
 }
 
+static int open_there(struct host *host, const struct host_options *options,
+                      const struct task *task, struct error *err) {
+    if (ssh_host_open(options, task, &host->tunnel, err) < 0)
+        return -1;
+    const struct target *t = tunnel_target(host->tunnel);
+    host->engine = text_format("unix://%s", tunnel_socket(host->tunnel));
+    host->ssh = (struct host_ssh){.user = t->user,
+                                  .address = t->host_name,
+                                  .port = t->port,
+                                  .identity_file = tunnel_identity_file(host->tunnel),
+                                  .proxy_jump = t->proxy_jump};
+    return 0;
+}
+
 int host_open(const struct host_options *options, const struct task *task, struct host **ret,
               struct error *err) {
-    if (task_check(task, err) < 0)
-        return error_wrap(err, "host '%s'", options->name);
-    if (options->ssh) {
-        error_set(err, ERROR_CONFIG, "hosts over SSH are not supported yet");
-        return error_wrap(err, "host '%s'", options->name);
-    }
     cleanup(host_closep) struct host *host = mem_new(struct host);
+    pthread_mutex_init(&host->lock, NULL);
     host->name = text_dup(options->name);
-    host->engine = text_dup(engine_here(options));
+    if (task_check(task, err) < 0 || (options->ssh && open_there(host, options, task, err) < 0))
+        return error_wrap(err, "host '%s'", options->name);
+    if (!options->ssh)
+        host->engine = text_dup(engine_here(options));
     *ret = take_ptr(host);
     return 0;
 }
@@ -34,6 +49,9 @@ int host_open(const struct host_options *options, const struct task *task, struc
 void host_close(struct host *host) {
     if (!host)
         return;
+    host_forwards_close(host);
+    tunnel_close(host->tunnel);
+    pthread_mutex_destroy(&host->lock);
     free(host->name);
     free(host->engine);
     free(host);
@@ -52,25 +70,38 @@ const char *host_engine(const struct host *host) {
 }
 
 const struct host_ssh *host_ssh(const struct host *host) {
-    (void)host;
-    return NULL;
+    return host->tunnel ? &host->ssh : NULL;
+}
+
+/* A job without arguments. */
+static int ask(struct host *host, enum job_kind kind, const struct task *task, struct error *err) {
+    cleanup(job_releasep) struct job *job = NULL;
+    if (job_new(kind, &job, err) < 0)
+        return -1;
+    int r = tunnel_run(host->tunnel, job, task, err);
+    return r < 0 ? error_wrap(err, "host '%s'", host->name) : r;
 }
 
 int host_await(struct host *host, const struct task *task, struct error *err) {
-    (void)host;
-    return task_check(task, err) < 0 ? -1 : 1;
+    if (!host->tunnel)
+        return task_check(task, err) < 0 ? -1 : 1;
+    return ask(host, JOB_AWAIT, task, err);
+}
+
+int host_check_engine(struct host *host, const struct task *task, struct error *err) {
+    return host->tunnel ? ask(host, JOB_ENGINE, task, err) : task_check(task, err);
 }
 
 uint64_t host_reconnects(const struct host *host) {
-    (void)host;
-    return 0;
+    return host->tunnel ? tunnel_reconnects(host->tunnel) : 0;
 }
 
 /* ---- commands ---- */
 
 int host_exec(struct host *host, const struct host_exec *exec, const struct task *task,
               struct host_exec_result *ret, struct error *err) {
-    int r = local_exec(exec, task, ret, err);
+    int r = host->tunnel ? ssh_host_exec(host->tunnel, exec, task, ret, err)
+                         : local_exec(exec, task, ret, err);
     return r < 0 ? error_wrap(err, "host '%s'", host->name) : r;
 }
 
@@ -123,36 +154,13 @@ char *host_quote(const char *text) {
 
 int host_clock_offset(struct host *host, const struct task *task, struct host_clock *ret,
                       struct error *err) {
-    (void)host;
-    if (task_check(task, err) < 0)
-        return -1;
-    *ret = (struct host_clock){.offset_ns = 0, .uncertain_ns = 0};
+    if (!host->tunnel) {
+        if (task_check(task, err) < 0)
+            return -1;
+        *ret = (struct host_clock){.offset_ns = 0, .uncertain_ns = 0};
+        return 0;
+    }
+    if (ssh_host_clock_offset(host->tunnel, task, ret, err) < 0)
+        return error_wrap(err, "host '%s': compare clocks", host->name);
     return 0;
-}
-
-/* ---- forwards ---- */
-
-int host_forward_local(struct host *host, const struct host_endpoint *here,
-                       const struct host_endpoint *there, const struct task *task,
-                       struct host_forward **ret, struct error *err) {
-    (void)here, (void)there, (void)task, (void)ret;
-    return error_set(err, ERROR_CONFIG, "host '%s' is this machine: nothing needs forwarding",
-                     host->name);
-}
-
-int host_forward_remote(struct host *host, const struct host_endpoint *there,
-                        const struct host_endpoint *here, const struct task *task,
-                        struct host_forward **ret, struct error *err) {
-    (void)here, (void)there, (void)task, (void)ret;
-    return error_set(err, ERROR_CONFIG, "host '%s' is this machine: nothing needs forwarding",
-                     host->name);
-}
-
-uint16_t host_forward_port(const struct host_forward *forward) {
-    (void)forward;
-    return 0;
-}
-
-void host_forward_close(struct host_forward *forward) {
-    (void)forward;
 }

@@ -60,6 +60,13 @@ bool host_is_local(const struct host *host);
 /* For engine_open: "unix:///run/user/0/seatrial-x/r1.sock", or as DOCKER_HOST was. */
 const char *host_engine(const struct host *host);
 
+/*
+ * Whether the engine there takes connections. What a client only knows as a broken connection is
+ * said here: ERROR_UNREACHABLE no engine listens now, ERROR_REFUSED this user has no way to it
+ * (clients are told that by an HTTP answer too). For this machine: 0, ask the engine itself.
+ */
+int host_check_engine(struct host *host, const struct task *task, struct error *err);
+
 /* How the SSH configuration resolved it, for the inventory; NULL for this machine. */
 struct host_ssh {
     const char *user, *address;
@@ -79,7 +86,8 @@ uint64_t host_reconnects(const struct host *host);
 /* ---- commands ---- */
 
 struct host_exec {
-    const char *command;        /* for the user's login shell; as sh(1) reads it */
+    const char *command;        /* for the user's login shell; as sh(1) reads it. With a terminal
+                                   also NULL: that shell itself */
     const struct source *input; /* NULL: none */
     const struct sink *output;  /* NULL: dropped; their callbacks run on the caller's thread */
     const struct sink *errors;  /* NULL: the last 4 KiB go to `ret->errors` */
@@ -123,7 +131,7 @@ struct host_clock {
 int host_clock_offset(struct host *host, const struct task *task, struct host_clock *ret,
                       struct error *err);
 
-/* ---- forwards; both end with the host or by host_forward_close ---- */
+/* ---- forwards; they end with the host, or by host_forward_close before that ---- */
 
 struct host_forward;
 /* Listens here (port 0: any; or a unix socket's path, which is removed at the end) and connects
@@ -136,7 +144,8 @@ struct host_endpoint {
 int host_forward_local(struct host *host, const struct host_endpoint *here,
                        const struct host_endpoint *there, const struct task *task,
                        struct host_forward **ret, struct error *err);
-/* Listens there, connects here. TCP, or a unix socket there where its sshd allows it. */
+/* Listens there, connects here. There only TCP: libssh2 cannot ask for a unix socket. It listens
+ * again, on the same port, after a reconnect. */
 int host_forward_remote(struct host *host, const struct host_endpoint *there,
                         const struct host_endpoint *here, const struct task *task,
                         struct host_forward **ret, struct error *err);

@@ -67,7 +67,8 @@ static int spawn(const struct host_exec *exec, const struct ends *e, pid_t *ret_
     posix_spawnattr_setflags(&attributes, flags);
 
     char shell[] = "/bin/sh", option[] = "-c";
-    cleanup_free char *words = text_dup(exec->command);
+    cleanup_free char *words =
+        text_dup(exec->command ? exec->command : "exec \"${SHELL:-/bin/sh}\" -l");
     char *argv[] = {shell, option, words, NULL};
     int r = posix_spawn(ret_pid, shell, &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
