@@ -47,6 +47,7 @@ struct command {
 #define COMMANDS(X)                                                                                \
     X(run, "the whole trial, until all is collected and reported")                                 \
     X(plan, "every step that `run` would take; touches nothing")                                   \
+    X(up, "start the trial's containers without a load")                                           \
     X(ps, "the trial's containers on all hosts")                                                   \
     X(logs, "what the containers wrote")                                                           \
     X(exec, "run a command in a container")                                                        \
@@ -56,6 +57,7 @@ struct command {
     X(load, "start the loader by hand against running replicas")                                   \
     X(collect, "fetch what is still on the hosts of a run")                                        \
     X(down, "stop, collect and remove the trial's containers")                                     \
+    X(doctor, "check the hosts and their engines; says what to do")                                \
     X(config, "the merged Compose project")                                                        \
     X(completion, "a script that completes commands in the shell")                                 \
     X(help, "the options of a command")

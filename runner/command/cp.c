@@ -7,7 +7,7 @@
 #include "runner/command/copy_in.h"
 #include "runner/command/copy_out.h"
 #include "runner/command/hosts.h"
-#include "runner/command/terminal.h"
+#include "runner/command/tty.h"
 #include "runner/engine/archive.h"
 
 #include <errno.h>
@@ -162,7 +162,7 @@ static void note_skip(void *user, const char *path, enum archive_skip why) {
 static int write_out(void *arg, const void *data, size_t size, struct error *err) {
     (void)arg;
     const struct task task = command_task();
-    return terminal_write(STDOUT_FILENO, data, size, &task, err);
+    return tty_write(STDOUT_FILENO, data, size, &task, err);
 }
 
 static int nothing_there(const struct command_container *c, const char *path, struct error *err) {

@@ -5,7 +5,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/command/hosts.h"
-#include "runner/command/terminal.h"
+#include "runner/command/tty.h"
 #include "runner/run/interrupt.h"
 
 #include <stdlib.h>
@@ -97,20 +97,20 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
 static int push_output(void *arg, enum engine_stream stream, const void *data, size_t size,
                        struct error *err) {
     const struct task *task = arg;
-    return terminal_write(stream == ENGINE_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, size, task,
-                          err);
+    return tty_write(stream == ENGINE_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, size, task,
+                     err);
 }
 
 static int attach(struct engine *engine, const char *id, bool on_terminal, struct task *task,
                   struct error *err) {
-    cleanup(terminal_end) struct terminal terminal = TERMINAL_NULL;
-    if (on_terminal && terminal_begin(&terminal, err) < 0)
+    cleanup(tty_end) struct tty terminal = TTY_NULL;
+    if (on_terminal && tty_begin(&terminal, err) < 0)
         return -1;
     struct engine_exec_io io = {.input_fd = STDIN_FILENO,
                                 .output = {.push = push_output, .arg = task},
                                 .terminal = on_terminal,
                                 .resize_fd = terminal.resize_fd,
-                                .get_size = on_terminal ? terminal_size : NULL,
+                                .get_size = on_terminal ? tty_size : NULL,
                                 .arg = &terminal};
     return engine_exec_attach(engine, id, &io, task, err);
 }
@@ -179,7 +179,7 @@ int command_exec(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct arguments a = {.index = 0};
     command_parse_in_order(&exec_argp, "exec", argc, argv, &a);
-    bool on_terminal = !a.no_terminal && terminal_is_there();
+    bool on_terminal = !a.no_terminal && tty_is_there();
     if (a.terminal && !on_terminal) {
         error_set(&err, ERROR_USAGE, "--tty: stdin and stdout are no terminal");
         return command_fail(context, &err);

@@ -116,18 +116,21 @@ static void report_of(struct command_hosts *hosts, const struct command_host *ho
     report(hosts, err);
 }
 
-void command_hosts_connect(struct command_hosts *hosts) {
+void command_hosts_try(struct command_hosts *hosts) {
     struct task task = command_task();
     cleanup_free bool *wanted = mem_new_array(bool, hosts->testbed->count);
     for (size_t i = 0; i < hosts->count; i++)
         wanted[hosts->hosts[i].at - hosts->testbed->hosts] = true;
     testbed_connect(hosts->testbed, wanted, NULL, &task);
-    for (size_t i = 0; i < hosts->count; i++) {
-        struct command_host *host = &hosts->hosts[i];
-        host->failed = !host->at->host;
-        if (host->failed)
-            report(hosts, &host->at->err); /* it says the host's name */
-    }
+    for (size_t i = 0; i < hosts->count; i++)
+        hosts->hosts[i].failed = !hosts->hosts[i].at->host;
+}
+
+void command_hosts_connect(struct command_hosts *hosts) {
+    command_hosts_try(hosts);
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->hosts[i].failed)
+            report(hosts, &hosts->hosts[i].at->err); /* it says the host's name */
 }
 
 struct host_call {

@@ -68,6 +68,8 @@ int command_hosts_choose(const struct command_context *context, const struct hos
 /* Connects to those that were chosen. Hosts that cannot be reached are reported, and decide
  * `status`. */
 void command_hosts_connect(struct command_hosts *hosts);
+/* The same, but reports nothing: `at` says why a host has failed. */
+void command_hosts_try(struct command_hosts *hosts);
 
 /* All of it, and asks each for our containers. */
 int command_hosts_look(const struct command_context *context, const struct hosts_chosen *chosen,

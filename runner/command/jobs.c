@@ -19,7 +19,7 @@ struct queue {
 
 static int work(struct job *job, const struct queue *q, struct engine **engine, struct error *err) {
     struct task task = command_task();
-    if (!*engine && engine_open(job->engine, &task, engine, err) < 0)
+    if (job->engine && !*engine && engine_open(job->engine, &task, engine, err) < 0)
         return -1;
     return q->function(job->subject, *engine, q->arg, err);
 }

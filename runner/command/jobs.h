@@ -11,7 +11,8 @@
 #include <stddef.h>
 
 struct job {
-    const struct engine_options *engine; /* jobs of one host follow each other, and share this */
+    const struct engine_options
+        *engine; /* jobs of one host follow each other, and share this; NULL: none */
     void *subject;
     int result;          /* what the function returned */
     struct error *fault; /* malloc()ed; NULL unless it failed */

@@ -4,7 +4,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/command/command.h"
+#include "runner/command/hosts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,7 @@ enum {
     OPTION_FROZEN,
     OPTION_REPEAT,
     OPTION_RESUME,
+    OPTION_WAIT,
 };
 
 static const struct argp_option options[] = {
@@ -113,6 +114,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         break;
     case OPTION_FROZEN: argp_error(state, "--frozen is not supported yet"); break;
     case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;
+    case 'd':
+    case OPTION_WAIT: break; /* it is what `up` does */
     case OPTION_RESUME: argp_error(state, "--resume is not supported yet"); break;
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); break;
     default: return ARGP_ERR_UNKNOWN;
@@ -162,22 +165,90 @@ static void parse(const char *name, const struct argp *argp, int argc, char **ar
     free(words);
 }
 
-int command_run(struct command_context *context, int argc, char **argv) {
+static int begin_run(struct command_context *context, struct run_arguments *a) {
     struct error err = ERROR_NULL;
-    struct run_arguments a = {.clean_remote = false};
-    parse("run", &run_argp, argc, argv, &a);
     char run[RUN_ID_SIZE];
     run_id_make(run);
-    a.plan.run = run;
+    a->plan.run = run;
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     struct trial_settings settings;
     if (command_read_files(context, &files, &err) < 0 ||
         command_trial_settings(context, &files, &settings, &err) < 0)
         return command_fail(context, &err);
-    settings.clean_remote = a.clean_remote;
-    settings.health_timeout_ns = a.health_timeout_ns;
-    return command_carry_out(context, &files, &a.plan, &settings);
+    settings.clean_remote = a->clean_remote;
+    settings.health_timeout_ns = a->health_timeout_ns;
+    return command_carry_out(context, &files, &a->plan, &settings);
 }
+
+int command_run(struct command_context *context, int argc, char **argv) {
+    struct run_arguments a = {.clean_remote = false};
+    parse("run", &run_argp, argc, argv, &a);
+    return begin_run(context, &a);
+}
+
+/* ---- up ---- */
+
+static const struct argp_option up_options[] = {
+    {"detach", 'd', NULL, 0, "leave them running, as is always done", 0},
+    {"wait", OPTION_WAIT, NULL, 0, "until they are healthy, as is always done", 0},
+    {"no-build", OPTION_NO_BUILD, "replica|loader", OPTION_ARG_OPTIONAL,
+     "use the newest local image instead of building (of both, or of one)", 0},
+    {"in-memory", OPTION_IN_MEMORY, NULL, 0, "replicas keep their blocks in memory", 0},
+    {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
+    {"health-timeout", OPTION_HEALTH_TIMEOUT, "DURATION", 0,
+     "how long a container may take until it is healthy (60s)", 0},
+    {0},
+};
+
+const struct argp up_argp = {
+    up_options,
+    parse_option,
+    NULL,
+    "Creates and starts the trial's containers without a load, as `run --no-load` does, and ends "
+    "when they are healthy. What runs already is left as it is.",
+    NULL,
+    NULL,
+    NULL};
+
+/* 1 when there is nothing to do, 0 when nothing is there yet. */
+static int is_up(const struct command_hosts *hosts, struct error *err) {
+    const struct project *project = hosts->files.project;
+    size_t stopped = 0;
+    for (size_t i = 0; i < hosts->container_count; i++)
+        stopped += !hosts->containers[i].running;
+    if (hosts->container_count == 0)
+        return 0;
+    if (stopped == 0)
+        return 1;
+    error_set(err, ERROR_CONFLICT, "project '%s' has %zu containers there, and %zu are stopped",
+              project->name, hosts->container_count, stopped);
+    return error_hint(err, "`seatrial start` starts them again, `seatrial down` removes them");
+}
+
+int command_up(struct command_context *context, int argc, char **argv) {
+    static const struct hosts_chosen all = {.count = 0};
+    struct error err = ERROR_NULL;
+    struct run_arguments a = {.plan = {.no_load = true}};
+    command_parse(&up_argp, "up", argc, argv, &a);
+    {
+        cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
+        if (command_hosts_look(context, &all, &hosts, &err) < 0)
+            return command_fail(context, &err);
+        if (hosts.status)
+            return hosts.status;
+        int r = is_up(&hosts, &err);
+        if (r < 0)
+            return command_fail(context, &err);
+        if (r == 1) {
+            progress_note(context->progress, "all %zu containers of project '%s' run",
+                          hosts.container_count, hosts.files.project->name);
+            return 0;
+        }
+    }
+    return begin_run(context, &a);
+}
+
+/* ---- plan ---- */
 
 /* What would be sent for each image that is built; reading the contexts changes nothing. */
 static int write_contexts(const struct plan *plan, struct buffer *out, struct error *err) {

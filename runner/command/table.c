@@ -3,14 +3,12 @@
 #include "lib/text.h"
 
 const struct command commands[] = {
-    {"up", "start the containers without a load (use `run --no-load`)", NULL, NULL},
     {"images", "build, push, pull, lock or verify images", NULL, NULL},
     {"machines", "the testbed's machines", NULL, NULL},
     {"report", "the results of a run again", NULL, NULL},
     {"compare", "two runs side by side", NULL, NULL},
     {"ssh", "a shell on a host", NULL, NULL},
     {"tunnel", "keep tunnels to the hosts' engines open", NULL, NULL},
-    {"doctor", "check engine, credentials and hosts", NULL, NULL},
 #define X(name, summary) {#name, summary, &name##_argp, command_##name},
     COMMANDS(X)
 #undef X

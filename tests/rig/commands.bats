@@ -55,6 +55,34 @@ inside() {
   [ "$(jq -r 'map(.Role) | unique | join(" ")' all)" = replica ]
 }
 
+@test "up: starts all but the load and returns when they are healthy; what runs is left, what is stopped is said" {
+  run -0 --separate-stderr seatrial up -d
+  [ "$(names | wc -w)" = 5 ]
+  docker exec "$project-replica-4" /bin/busybox test -e /seatrial/out/ready
+  docker inspect --format '{{.Id}}' "$project-replica-1" >id
+  run -0 seatrial up
+  [[ $output == *"all 5 containers of project '$project' run"* ]]
+  [ "$(docker inspect --format '{{.Id}}' "$project-replica-1")" = "$(<id)" ]
+  docker kill "$project-replica-1"
+  run -1 seatrial up
+  [[ $output == *"5 containers there, and 1 are stopped"*"seatrial start"* ]]
+}
+
+@test "doctor: what is so on each host, and what to do; 1 if something failed" {
+  start_trial
+  run -0 --separate-stderr seatrial doctor
+  [[ $output == *"local "*"engine "*"good "*", API 1."* ]]
+  [[ $output == *"local "*"place "*"warning "*"'$project' has 5 containers there"* ]]
+  [[ $output == *"registry "*"not checked"* ]]
+  [[ $output == *"local, place: "*"seatrial down"* ]]
+  "$SEATRIAL_BIN/seatrial" --progress json doctor >checks
+  [ "$(jq -r 'select(.result == "good") | .check' checks | grep -c -e engine -e disk -e limits -e clock)" = 4 ]
+  DOCKER_HOST=unix://$folder/none run -1 --separate-stderr seatrial doctor
+  [[ $output == *"engine "*"failed "*"$folder/none"* ]]
+  [[ $output == *"place "*"not checked"* ]]
+  [[ $output == *"local, engine: start the Docker Engine"* ]]
+}
+
 @test "a word that is neither service nor container is an error, with the nearest" {
   start_trial
   local command

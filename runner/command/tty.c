@@ -1,4 +1,4 @@
-#include "runner/command/terminal.h"
+#include "runner/command/tty.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +16,7 @@ static struct termios before;
 static volatile sig_atomic_t is_raw;
 static int resize_event = -1;
 
-bool terminal_is_there(void) {
+bool tty_is_there(void) {
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
@@ -35,7 +35,7 @@ static void on_resize(int number) {
     errno = kept;
 }
 
-int terminal_begin(struct terminal *t, struct error *err) {
+int tty_begin(struct tty *t, struct error *err) {
     static bool registered;
     if (tcgetattr(STDIN_FILENO, &before) < 0)
         return error_set_os(err, ERROR_IO, errno, "ask for the terminal's settings");
@@ -59,17 +59,17 @@ int terminal_begin(struct terminal *t, struct error *err) {
     return 0;
 }
 
-void terminal_end(struct terminal *t) {
+void tty_end(struct tty *t) {
     if (t->resize_fd < 0)
         return;
     signal(SIGWINCH, SIG_DFL);
     give_back();
     close(t->resize_fd);
-    *t = TERMINAL_NULL;
+    *t = TTY_NULL;
 }
 
-void terminal_size(void *terminal, unsigned *ret_rows, unsigned *ret_columns) {
-    const struct terminal *t = terminal;
+void tty_size(void *tty, unsigned *ret_rows, unsigned *ret_columns) {
+    const struct tty *t = tty;
     uint64_t count;
     ssize_t ignored = t->resize_fd < 0 ? 0 : read(t->resize_fd, &count, sizeof count);
     (void)ignored;
@@ -79,8 +79,7 @@ void terminal_size(void *terminal, unsigned *ret_rows, unsigned *ret_columns) {
     *ret_columns = known ? size.ws_col : COLUMNS_DEFAULT;
 }
 
-int terminal_write(int fd, const void *data, size_t size, const struct task *task,
-                   struct error *err) {
+int tty_write(int fd, const void *data, size_t size, const struct task *task, struct error *err) {
     for (const char *p = data; size > 0;) {
         if (task_wait(task, fd, POLLOUT, err) < 0)
             return -1;

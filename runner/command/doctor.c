@@ -1,0 +1,152 @@
+/* `seatrial doctor`: is every host fit for a trial, and what is to be done where it is not? */
+
+#include "runner/command/doctor.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "runner/command/columns.h"
+#include "runner/command/hosts.h"
+#include "runner/command/jobs.h"
+
+#include <stdlib.h>
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->input; return 0;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const char *const result_names[] = {
+    [FINDING_GOOD] = "good",
+    [FINDING_WARNING] = "warning",
+    [FINDING_FAILED] = "failed",
+    [FINDING_NOT_CHECKED] = "not checked",
+};
+
+/* What later commands will need, said so that nobody takes silence for health. */
+static const struct {
+    const char *check, *text;
+} unchecked[] = {
+    {"registry", "images are not pushed to or pulled from registries yet"},
+    {"registry credentials", "no registry is used yet"},
+    {"cloud", "no machines of a cloud are used yet"},
+};
+enum { UNCHECKED = sizeof unchecked / sizeof *unchecked };
+
+static int examine(void *subject, struct engine *engine, void *arg, struct error *err) {
+    (void)engine;
+    (void)err;
+    doctor_examine(subject, arg);
+    return 0;
+}
+
+static void print_json(const char *host, const struct finding *f) {
+    cleanup(json_freep) struct json *o = json_new_object();
+    json_set_text(o, "event", "check");
+    json_set(o, "host", json_new_text(host));
+    json_set_text(o, "check", f->check);
+    json_set_text(o, "result", result_names[f->result]);
+    json_set_text(o, "text", f->text ? f->text : "");
+    json_set(o, "remedy", json_new_text(f->remedy));
+    cleanup_free char *line = json_to_text(o, JSON_LINE);
+    puts(line);
+}
+
+static void add_row(struct columns *table, const char *host, const char *check,
+                    enum finding_result result, const char *text) {
+    columns_add(table, host);
+    columns_add(table, check);
+    columns_add(table, result_names[result]);
+    columns_add(table, text);
+}
+
+static void print_table(const struct examination *all, size_t count) {
+    cleanup(columns_deinit) struct columns table;
+    columns_init(&table, 4);
+    static const char *const titles[] = {"HOST", "CHECK", "RESULT", "WHAT"};
+    for (size_t i = 0; i < 4; i++)
+        columns_add(&table, titles[i]);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < all[i].count; k++) {
+            const struct finding *f = &all[i].findings[k];
+            add_row(&table, all[i].host->name, f->check, f->result, f->text);
+        }
+    for (size_t i = 0; i < UNCHECKED; i++)
+        add_row(&table, "-", unchecked[i].check, FINDING_NOT_CHECKED, unchecked[i].text);
+    columns_print(&table);
+}
+
+static void print_remedies(const struct examination *all, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < all[i].count; k++) {
+            const struct finding *f = &all[i].findings[k];
+            char shown[ERROR_HINT_MAX];
+            if (f->remedy)
+                printf("%s, %s: %s\n", all[i].host->name, f->check,
+                       text_safe(f->remedy, shown, sizeof shown));
+        }
+}
+
+static void print_all_json(const struct examination *all, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < all[i].count; k++)
+            print_json(all[i].host->name, &all[i].findings[k]);
+    for (size_t i = 0; i < UNCHECKED; i++) {
+        cleanup_free char *text = text_dup(unchecked[i].text);
+        struct finding f = {
+            .check = unchecked[i].check, .result = FINDING_NOT_CHECKED, .text = text};
+        print_json(NULL, &f);
+    }
+}
+
+static bool any_failed(const struct examination *all, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < all[i].count; k++)
+            if (all[i].findings[k].result == FINDING_FAILED)
+                return true;
+    return false;
+}
+
+const struct argp doctor_argp = {
+    NULL,
+    parse_option,
+    NULL,
+    "Looks at every host: can it be logged in to, does its engine answer and is it recent enough, "
+    "disk, core dumps, limits, clock, what earlier trials left. Says what to do where something is "
+    "wrong, and ends with 1 if something failed. Changes nothing.",
+    hosts_children,
+    NULL,
+    NULL};
+
+int command_doctor(struct command_context *context, int argc, char **argv) {
+    struct error err = ERROR_NULL;
+    struct hosts_chosen chosen = {.count = 0};
+    command_parse(&doctor_argp, "doctor", argc, argv, &chosen);
+    cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
+    if (command_hosts_choose(context, &chosen, &hosts, &err) < 0)
+        return command_fail(context, &err);
+    command_hosts_try(&hosts);
+
+    struct examination *all = mem_new_array(struct examination, hosts.count);
+    struct job *jobs = mem_new_array(struct job, hosts.count);
+    for (size_t i = 0; i < hosts.count; i++) {
+        all[i].host = &hosts.hosts[i];
+        jobs[i] = (struct job){.subject = &all[i]};
+    }
+    jobs_run(jobs, hosts.count, 0, examine, &hosts);
+    jobs_free(jobs, hosts.count);
+    if (context->progress_mode == PROGRESS_JSON)
+        print_all_json(all, hosts.count);
+    else {
+        print_table(all, hosts.count);
+        print_remedies(all, hosts.count);
+    }
+    bool failed = any_failed(all, hosts.count);
+    for (size_t i = 0; i < hosts.count; i++)
+        doctor_free_findings(&all[i]);
+    free(all);
+    return failed ? 1 : 0;
+}

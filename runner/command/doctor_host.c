@@ -1,0 +1,256 @@
+/* What `seatrial doctor` looks at, host by host. */
+
+#include "lib/cleanup.h"
+#include "lib/text.h"
+#include "runner/command/doctor.h"
+#include "runner/remote/host.h"
+#include "runner/run/describe.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FACTS_MAX_BYTES = 16 << 10, OPEN_FILES_WANTED = 65536 };
+#define GIB (UINT64_C(1) << 30)
+#define DISK_BYTES_MIN GIB
+#define DISK_BYTES_WANTED (8 * GIB)
+#define CLOCK_OFFSET_NS_WANTED (100 * NS_PER_MS)
+#define TIME_TO_LOOK_NS (60 * NS_PER_SEC)
+
+static struct finding *find(struct examination *x, const char *check, enum finding_result result,
+                            const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static struct finding *find(struct examination *x, const char *check, enum finding_result result,
+                            const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, ERROR_TEXT_MAX);
+    buffer_vformat(&text, format, args);
+    va_end(args);
+    assert(x->count < FINDINGS_MAX);
+    struct finding *f = &x->findings[x->count++];
+    *f = (struct finding){.check = check, .result = result, .text = text_dup(buffer_string(&text))};
+    return f;
+}
+
+static void find_error(struct examination *x, const char *check, const struct error *err) {
+    struct finding *f = find(x, check, FINDING_FAILED, "%s", err->text);
+    f->remedy = err->hint[0] ? text_dup(err->hint) : NULL;
+}
+
+void doctor_free_findings(struct examination *x) {
+    for (size_t i = 0; i < x->count; i++) {
+        free(x->findings[i].text);
+        free(x->findings[i].remedy);
+    }
+    x->count = 0;
+}
+
+static struct task look_task(void) {
+    struct task task = command_task();
+    return task_within(&task, TIME_TO_LOOK_NS);
+}
+
+/* ---- login ---- */
+
+static bool examine_login(struct examination *x) {
+    const struct testbed_host *at = x->host->at;
+    if (!at->host) {
+        find_error(x, "login", &at->err);
+        return false;
+    }
+    const struct host_ssh *ssh = host_ssh(at->host);
+    if (ssh)
+        find(x, "login", FINDING_GOOD, "%s@%s:%u%s%s", ssh->user, ssh->address, ssh->port,
+             ssh->identity_file ? " by " : "", ssh->identity_file ? ssh->identity_file : "");
+    return true;
+}
+
+/* ---- the engine ---- */
+
+static void examine_leftovers(struct examination *x, struct engine *engine,
+                              const struct command_hosts *hosts) {
+    struct task task = look_task();
+    struct error err = ERROR_NULL;
+    const char *project = hosts->files.project->name;
+    const struct engine_pair labels[] = {{LABEL_PROJECT, project}, {NULL, NULL}};
+    cleanup(engine_container_list_deinit) struct engine_container_list list =
+        ENGINE_CONTAINER_LIST_NULL;
+    if (engine_container_list(engine, labels, &task, &list, &err) < 0) {
+        find_error(x, "place", &err);
+        return;
+    }
+    size_t foreign = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        const char *owner = json_text_or_null(json_member(list.entries[i].labels, LABEL_OWNER));
+        foreign += !text_equal(owner, hosts->context->owner);
+    }
+    if (foreign) {
+        find(x, "place", FINDING_FAILED, "project '%s' has %zu containers there that are not ours",
+             project, foreign)
+            ->remedy = text_dup("choose another project name with -p");
+    } else if (list.count) {
+        find(x, "place", FINDING_WARNING, "project '%s' has %zu containers there", project,
+             list.count)
+            ->remedy = text_dup("`seatrial down` removes them, `run --clean-remote` too");
+    } else
+        find(x, "place", FINDING_GOOD, "project '%s' has nothing there", project);
+}
+
+/* Gives the folder in which the engine keeps its things; NULL when there is no engine. */
+static char *examine_engine(struct examination *x, const struct command_hosts *hosts) {
+    struct task task = look_task();
+    struct error err = ERROR_NULL;
+    cleanup(engine_closep) struct engine *engine = NULL;
+    cleanup(engine_info_deinit) struct engine_info info = ENGINE_INFO_NULL;
+    if (engine_open(&x->host->at->engine, &task, &engine, &err) < 0 ||
+        engine_info(engine, &task, &info, &err) < 0) {
+        find_error(x, "engine", &err);
+        return NULL;
+    }
+    find(x, "engine", FINDING_GOOD,
+         "%s, API 1.%d, %s, %s, %" PRId64 " CPUs, %.1f GiB memory, %" PRId64 " containers run",
+         info.server_version, engine_api_minor(engine), info.storage_driver, info.architecture,
+         info.cpus, (double)info.memory_bytes / (double)GIB, info.containers_running);
+    examine_leftovers(x, engine, hosts);
+    return text_dup(*info.root_dir ? info.root_dir : "/var/lib/docker");
+}
+
+/* ---- the machine ---- */
+
+/* What follows "NAME " at the beginning of a line. malloc()ed; NULL when there is none. */
+static char *fact(const char *text, const char *name) {
+    size_t size = strlen(name);
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (strncmp(line, name, size) == 0 && line[size] == ' ')
+            return text_format("%.*s", (int)strcspn(line + size + 1, "\n"), line + size + 1);
+    return NULL;
+}
+
+static bool number(const char *text, const char *name, uint64_t *ret) {
+    struct error ignored = ERROR_NULL;
+    cleanup_free char *digits = fact(text, name);
+    return digits && text_to_u64(digits, 0, UINT64_MAX / 1024, ret, &ignored) == 0;
+}
+
+static void examine_disk(struct examination *x, const char *facts, const char *root) {
+    uint64_t kib;
+    if (!root) {
+        find(x, "disk", FINDING_NOT_CHECKED, "only its engine says where it keeps its things");
+        return;
+    }
+    if (!number(facts, "disk", &kib)) {
+        find(x, "disk", FINDING_WARNING, "the host does not say how much of '%s' is free", root);
+        return;
+    }
+    bool enough = kib >= DISK_BYTES_MIN / 1024, plenty = kib >= DISK_BYTES_WANTED / 1024;
+    struct finding *f = find(x, "disk",
+                             plenty   ? FINDING_GOOD
+                             : enough ? FINDING_WARNING
+                                      : FINDING_FAILED,
+                             "%.1f GiB free for '%s'", (double)kib / 1024 / 1024, root);
+    if (!plenty)
+        f->remedy = text_dup("free some space there (`docker system df` shows what takes it)");
+}
+
+static void examine_cores(struct examination *x, const char *facts) {
+    cleanup_free char *pattern = fact(facts, "core");
+    if (!pattern) {
+        find(x, "core dumps", FINDING_WARNING, "the host does not say its core pattern");
+        return;
+    }
+    bool piped = pattern[0] == '|';
+    struct finding *f =
+        find(x, "core dumps", piped ? FINDING_WARNING : FINDING_GOOD, "%s%s",
+             piped ? "they are piped to a program and will not be collected: " : "core pattern: ",
+             pattern);
+    if (piped)
+        f->remedy = text_dup("`sysctl kernel.core_pattern=core` keeps them in the containers");
+}
+
+static void examine_limits(struct examination *x, const char *facts) {
+    uint64_t files;
+    if (!number(facts, "files", &files)) {
+        find(x, "limits", FINDING_WARNING, "the host does not say how many files may be open");
+        return;
+    }
+    bool enough = files >= OPEN_FILES_WANTED;
+    struct finding *f = find(x, "limits", enough ? FINDING_GOOD : FINDING_WARNING,
+                             "a process may open %" PRIu64 " files", files);
+    if (!enough)
+        f->remedy = text_format("`sysctl fs.nr_open=%d` allows more", OPEN_FILES_WANTED);
+}
+
+/* One command: one round trip to a host that may be far away. `root`: the engine's folder, or NULL.
+ */
+static void examine_machine(struct examination *x, const char *root) {
+    struct task task = look_task();
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer facts = BUFFER_NULL;
+    cleanup_free char *quoted = host_quote(root ? root : "/");
+    cleanup_free char *command = text_format("echo \"core $(cat /proc/sys/kernel/core_pattern)\"\n"
+                                             "echo \"files $(cat /proc/sys/fs/nr_open)\"\n"
+                                             "set -- $(df -Pk -- %s 2>/dev/null | tail -n 1)\n"
+                                             "echo \"disk $4\"\n",
+                                             quoted);
+    if (host_exec_text(x->host->at->host, command, FACTS_MAX_BYTES, &task, &facts, &err) < 0) {
+        find_error(x, "machine", &err);
+        return;
+    }
+    examine_disk(x, buffer_string(&facts), root);
+    examine_cores(x, buffer_string(&facts));
+    examine_limits(x, buffer_string(&facts));
+}
+
+static void examine_clock(struct examination *x) {
+    struct task task = look_task();
+    struct error err = ERROR_NULL;
+    struct host_clock clock;
+    if (host_clock_offset(x->host->at->host, &task, &clock, &err) < 0) {
+        find_error(x, "clock", &err);
+        return;
+    }
+    int64_t ns = clock.offset_ns;
+    uint64_t distance = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
+    bool near = distance <= CLOCK_OFFSET_NS_WANTED + clock.uncertain_ns;
+    struct finding *f = find(x, "clock", near ? FINDING_GOOD : FINDING_WARNING,
+                             "%.3f ms %s ours, give or take %.3f ms", (double)distance / 1e6,
+                             ns < 0 ? "behind" : "ahead of", (double)clock.uncertain_ns / 1e6);
+    if (!near)
+        f->remedy = text_dup("times in its logs are shifted by that; NTP would keep it right");
+}
+
+/* ---- all ---- */
+
+static void skip(struct examination *x, const char *why, const char *const *checks) {
+    for (; *checks; checks++)
+        find(x, *checks, FINDING_NOT_CHECKED, "%s", why);
+}
+
+/* Is the machine on which commands run the engine's own? */
+static bool is_engines_machine(const struct host *host) {
+    return !host_is_local(host) || text_starts(host_engine(host), "unix://");
+}
+
+void doctor_examine(struct examination *x, const struct command_hosts *hosts) {
+    static const char *const all[] = {"engine", "place", "disk", "core dumps",
+                                      "limits", "clock", NULL};
+    static const char *const of_engine[] = {"place", NULL};
+    static const char *const of_machine[] = {"disk", "core dumps", "limits", "clock", NULL};
+    if (!examine_login(x)) {
+        skip(x, "the host was not reached", all);
+        return;
+    }
+    cleanup_free char *root = examine_engine(x, hosts);
+    if (!root)
+        skip(x, "the engine was not reached", of_engine);
+    if (!is_engines_machine(x->host->at->host)) {
+        skip(x, "the engine is on a machine that is only reached through it", of_machine);
+        return;
+    }
+    examine_machine(x, root);
+    examine_clock(x);
+}
