@@ -30,9 +30,10 @@ static bool crashed(const struct report_container *c) {
         return false;
     if (c->oom_killed)
         return true;
-    bool loader = text_equal(c->role, "loader");
+    /* These end by themselves; how, is judged by the steps that wait for it. */
+    bool ends = text_equal(c->role, "loader") || text_equal(c->role, "prepare");
     if (!c->stopped_by_us)
-        return loader ? report_exit_signal(c) != 0 : true;
+        return ends ? report_exit_signal(c) != 0 : true;
     /* After our SIGTERM 143 is the usual end, and 137 means that its grace was over. */
     int signal = report_exit_signal(c);
     return signal != 0 && signal != 15 && signal != 9 && signal != 2;

@@ -239,6 +239,22 @@ static void crashes_are_told_from_our_own_stop(void **state) {
     assert_int_equal(report_exit_signal(&c), 11);
 }
 
+static void loaders_and_prepare_services_may_end_by_themselves(void **state) {
+    (void)state;
+    struct agreement none = {.ok = true};
+    struct report_container c = {.name = "keys", .host = "h", .created = true, .ended = true};
+    struct report_input in = {
+        .run = "r", .name = "n", .containers = &c, .container_count = 1, .agreement = &none};
+    const char *const roles[] = {"loader", "prepare"};
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        c.role = roles[i];
+        c.exit_code = 0;
+        assert_int_equal(report_verdict(&in), VERDICT_GOOD);
+        c.exit_code = 139;
+        assert_int_equal(report_verdict(&in), VERDICT_CRASHED);
+    }
+}
+
 static void the_summary_keeps_its_promises_to_scripts(void **state) {
     (void)state;
     struct agreement a;
@@ -327,6 +343,7 @@ int main(void) {
         cmocka_unit_test(hostile_state_files_are_refused),
         cmocka_unit_test(the_verdict_is_the_worst_that_applies),
         cmocka_unit_test(crashes_are_told_from_our_own_stop),
+        cmocka_unit_test(loaders_and_prepare_services_may_end_by_themselves),
         cmocka_unit_test(the_summary_keeps_its_promises_to_scripts),
         cmocka_unit_test(a_load_report_of_the_wrong_shape_is_refused),
         cmocka_unit_test(overlapping_spans_get_rows_of_their_own),
