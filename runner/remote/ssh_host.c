@@ -3,7 +3,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/remote/pump.h"
-#include "runner/remote/terminal.h"
+#include "runner/remote/ssh_terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,11 +131,11 @@ static int exec_on_terminal(struct tunnel *t, const struct host_exec *exec, cons
     cleanup_close int io = ours[0];
     const char *term = getenv("TERM");
     job->terminal = true;
-    terminal_size(job);
+    ssh_terminal_size(job);
     job->term = text_dup(term && term[0] ? term : "dumb");
     if (tunnel_submit(t, job, err) < 0)
         return -1;
-    int r = terminal_run(t, job, io, task, err);
+    int r = ssh_terminal_run(t, job, io, task, err);
     if (r < 0)
         tunnel_abandon(t, job);
     else

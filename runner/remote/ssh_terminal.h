@@ -9,7 +9,7 @@
 #include "runner/remote/tunnel.h"
 
 /* Writes its size into the job; whether it has changed. */
-bool terminal_size(struct job *job);
+bool ssh_terminal_size(struct job *job);
 /* Pumps standard input and output to and from `fd` until that ends. */
-int terminal_run(struct tunnel *tunnel, struct job *job, int fd, const struct task *task,
-                 struct error *err);
+int ssh_terminal_run(struct tunnel *tunnel, struct job *job, int fd, const struct task *task,
+                     struct error *err);

@@ -1,4 +1,4 @@
-#include "runner/remote/terminal.h"
+#include "runner/remote/ssh_terminal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,7 @@ struct terminal {
     size_t unsent_at, unsent_end;
 };
 
-bool terminal_size(struct job *job) {
+bool ssh_terminal_size(struct job *job) {
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         size = (struct winsize){.ws_col = 80, .ws_row = 24};
@@ -84,7 +84,7 @@ static int step(struct terminal *t, const struct task *task, struct error *err) 
     };
     if (task_check(task, err) < 0)
         return -1;
-    if (terminal_size(t->job))
+    if (ssh_terminal_size(t->job))
         tunnel_wake(t->tunnel);
     if (poll(fds, 3, instant_poll_ms(task->deadline, clock_instant(), SIZE_CHECK_MS)) < 0)
         return errno == EINTR ? 0 : error_set_os(err, ERROR_IO, errno, "poll");
@@ -95,8 +95,8 @@ static int step(struct terminal *t, const struct task *task, struct error *err) 
     return fds[0].revents & (POLLIN | POLLHUP | POLLERR) ? read_output(t, err) : 0;
 }
 
-int terminal_run(struct tunnel *tunnel, struct job *job, int fd, const struct task *task,
-                 struct error *err) {
+int ssh_terminal_run(struct tunnel *tunnel, struct job *job, int fd, const struct task *task,
+                     struct error *err) {
     struct terminal t = {.tunnel = tunnel, .job = job, .fd = fd};
     struct termios before, raw;
     bool has_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
