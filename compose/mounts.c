@@ -70,6 +70,7 @@ static int read_short(const struct yaml_node *item, struct project_service *serv
                                   .create_source = bind};
     if (options && read_options(item, options, &mount, err) < 0)
         return -1;
+    mount.from_project = bind && *source != '/';
     mount.source = bind ? host_path(reading, source) : text_dup(source);
     mount.target = text_dup(target);
     return add_mount(service, item, mount, err);
@@ -193,6 +194,7 @@ static int read_long(const struct yaml_node *item, struct project_service *servi
     if (check_parts(item, &m, err) < 0)
         return -1;
     bool bind = m.mount.type == PROJECT_MOUNT_BIND;
+    m.mount.from_project = bind && *m.source != '/';
     m.mount.source = bind ? host_path(reading, m.source) : text_dup(m.source);
     m.mount.create_source = m.mount.create_source && bind;
     struct project_mount mount = m.mount;

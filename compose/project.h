@@ -98,6 +98,7 @@ struct project_mount {
     char *target;
     bool read_only;
     bool create_source;       /* the short form makes a missing folder */
+    bool from_project;        /* bind: written as seen from the project or the user's home */
     int64_t tmpfs_size_bytes; /* 0: no limit */
     int64_t tmpfs_mode;       /* 0: the engine's */
     bool no_copy;             /* volume: not filled with what the image has there */

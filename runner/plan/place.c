@@ -217,6 +217,21 @@ static bool is_loopback(const char *address) {
            text_equal(address, "localhost");
 }
 
+/* A folder of this machine is not on another; an engine there would make an empty one. */
+static int check_binds(const struct plan *plan, const struct plan_container *c, struct error *err) {
+    for (size_t i = 0; i < c->service->mount_count; i++) {
+        const struct project_mount *m = &c->service->mounts[i];
+        if (!m->from_project || !plan->hosts[c->host].deployment)
+            continue;
+        place_error(c->service, err,
+                    "service '%s' mounts '%s', which is on this machine, and runs on host '%s'",
+                    c->service->name, m->source, plan->hosts[c->host].name);
+        return error_hint(err, "put it into the image or into the output of a prepare service, or "
+                               "write an absolute path, which is taken for one of the host");
+    }
+    return 0;
+}
+
 /* Whoever has to be reached from other hosts, or reaches for them, needs its host's network. */
 static int check_network(const struct plan *plan, const struct plan_container *c,
                          struct error *err) {
@@ -237,6 +252,9 @@ static int check_network(const struct plan *plan, const struct plan_container *c
 
 int plan_check_reach(const struct plan *plan, struct error *err) {
     size_t hosts = 0;
+    for (size_t i = 0; i < plan->container_count; i++)
+        if (check_binds(plan, &plan->containers[i], err) < 0)
+            return -1;
     for (size_t i = 0; i < plan->host_count; i++)
         hosts += plan->hosts[i].container_count > 0;
     if (hosts < 2)

@@ -14,7 +14,7 @@
  * Provider local: one host, as many as there are.
  *
  * Errors: ERROR_CONFIG, with the service's place: no such fleet, too few hosts, networks that do
- * not span hosts.
+ * not span hosts, folders of this machine.
  */
 
 #include "lib/error.h"
@@ -24,5 +24,5 @@ struct plan;
 /* The containers' `host`, `slot` and `network_of`; the hosts' `container_count`. */
 int plan_place(struct plan *plan, struct error *err);
 
-/* Once placed: can the containers of several hosts reach each other? */
+/* Once placed: can containers reach what they mount, and those of several hosts each other? */
 int plan_check_reach(const struct plan *plan, struct error *err);
