@@ -80,5 +80,9 @@ start_time() {
 
 # The init: the one child of `unshare`.
 init_pid() {
-  awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null || true
+  local file
+  # Processes come and go meanwhile: grep overlooks files that are gone.
+  file=$(grep -sl "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status) || true
+  file=${file#/proc/}
+  echo "${file%%/*}"
 }

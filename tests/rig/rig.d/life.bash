@@ -47,7 +47,7 @@ keep() {
   setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount --mount-proc --propagation slave \
     bash "$self" inside --root "$root" </dev/null >"$state/init.log" 2>&1 &
   pid=$!
-  echo "$pid $(start_time "$pid")" >"$state/pid.new"
+  echo "$pid $(start_time "$pid") $$" >"$state/pid.new"
   mv "$state/pid.new" "$state/pid"
   if [ -n "$owner" ]; then
     while kill -0 "$pid" 2>/dev/null && [ "$(start_time "$owner")" = "$since" ]; do
@@ -63,7 +63,7 @@ keep() {
 # The id of the rig's outer process (unshare), if it is alive.
 rig_pid() {
   local pid since
-  read -r pid since 2>/dev/null <"$state/pid" || return 1
+  read -r pid since _ 2>/dev/null <"$state/pid" || return 1
   [ "$(start_time "$pid")" = "$since" ] || return 1
   echo "$pid"
 }
@@ -87,8 +87,9 @@ wait_ended() {
 
 # Ends what may be left of a rig. Where cgroups are mounted for the rig alone, they are removed from the inside.
 end_rig() {
-  local pid init
+  local pid init keeper=''
   if pid=$(rig_pid); then
+    read -r _ _ keeper <"$state/pid"
     init=$(init_pid "$pid")
     if [ -n "$init" ]; then
       nsenter --target "$init" --mount --pid -- bash "$self" inside-end --root "$root" || true
@@ -97,6 +98,7 @@ end_rig() {
     fi
     kill -KILL "$pid" 2>/dev/null || true
     wait_ended "$pid"
+    [ "$keeper" = $$ ] || wait_ended "$keeper"
   fi
   ip link del "$link" 2>/dev/null || true
   remove_cgroups "$name"
