@@ -65,6 +65,21 @@ DEFINE_CLEANUP_FREE(durations_writer);
 int durations_append(struct durations_writer *w, const struct duration *one, struct error *err);
 int durations_flush(struct durations_writer *w, struct error *err);
 
-/* The CSV that `loader export` prints, a line for each request, after a line of column names. A
- * file that was cut is printed as far as it goes, and is then an error. */
+/* ---- reading ---- */
+
+struct durations_origin {
+    uint64_t client_base;
+    struct wall_time start;
+};
+
+/* Whether the file, which stands at its beginning, and does so afterwards, is a requests.bin. */
+bool durations_are_in(FILE *from);
+
+/* Calls `visit` for each record; its fault ends it. A file that was cut is read as far as it goes,
+ * and is then an error. */
+typedef int durations_visit(void *context, const struct durations_origin *origin,
+                            const struct duration *one, struct error *err);
+int durations_read(FILE *from, durations_visit *visit, void *context, struct error *err);
+
+/* The CSV that `loader export` prints, a line for each request, after a line of column names. */
 int durations_export(FILE *from, FILE *to, struct error *err);

@@ -9,6 +9,7 @@
 #include "loader/import.h"
 #include "loader/logs.h"
 #include "loader/options.h"
+#include "loader/recorded.h"
 #include "loader/trial.h"
 #include "loader/words.h"
 
@@ -106,8 +107,9 @@ int main(int argc, char **argv) {
                    ? complain(&err)
                    : 0;
     case OPTIONS_SUMMARIZE:
-        return logs_summarize(options.files, options.files_count, stdout, &err) < 0 ? complain(&err)
-                                                                                    : 0;
+        return recorded_summarize(options.files, options.files_count, stdout, &err) < 0
+                   ? complain(&err)
+                   : 0;
     case OPTIONS_IMPORT:
     case OPTIONS_RUN: break;
     }

@@ -364,7 +364,8 @@ static const char manual[] =
     "`loader export FILE' prints a requests.bin as CSV. `loader import FILE' takes such CSV, of "
     "whatever generator, and leaves load.json and latency.hlog in --out; it knows -b, --rate, "
     "--arrival, --warm-up and --cool-down. `loader merge' makes one log of several "
-    "latency.hlog, `loader summarize' prints the percentiles of all that is in them: exactly.\n\n"
+    "latency.hlog, `loader summarize' prints the percentiles of all that is in them: exactly; of a "
+    "requests.bin it says what became of its requests, too.\n\n"
     "Exit status: 0 all requests were acknowledged; 1 they were not, or not sent as asked; 2 the "
     "command line is wrong; "
     "3 a file is wrong; 130 or 143 interrupted.";

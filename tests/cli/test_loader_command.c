@@ -226,6 +226,25 @@ static void what_was_exported_is_imported_as_it_was_measured(void **state) {
     assert_int_equal(stage_number(&s, "requests.intended"), 501);
 }
 
+static void what_became_of_recorded_requests_is_summarized(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_with((struct primary_script){.overloaded_each = 10});
+    stage_start(&s, STAGE_HERE "-b 200 -c 3 -d 100");
+    stage_wait(&s);
+    stage_start(&s, "summarize out/requests.bin out/latency.hlog");
+    stage_wait(&s);
+    assert_status(&s, 0);
+    assert_says(
+        s.out,
+        "out/requests.bin: 200 sent, 180 acknowledged, 0 timed_out, 0 failed, 20 overloaded");
+    assert_says(s.out, "from-send: 180 values");
+    folder_write(&s.folder, "cut.bin", "STRQ");
+    stage_start(&s, "summarize cut.bin");
+    stage_wait(&s);
+    assert_status(&s, 1);
+    assert_says(s.err, "'cut.bin'");
+}
+
 #define COLUMN_NAMES "client,number,intended_ns,sent_ns,latency_ns,outcome\n"
 
 static void imported_lines_may_stand_in_any_order_and_span_seconds(void **state) {
@@ -305,6 +324,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_cluster_file_is_named_with_its_line),
         cmocka_unit_test(export_tells_a_damaged_file),
         cmocka_unit_test(what_was_exported_is_imported_as_it_was_measured),
+        cmocka_unit_test(what_became_of_recorded_requests_is_summarized),
         cmocka_unit_test(imported_lines_may_stand_in_any_order_and_span_seconds),
         cmocka_unit_test(what_cannot_be_imported_is_named_with_its_line),
         cmocka_unit_test(help_and_version_are_printed),
