@@ -107,6 +107,96 @@ static void independent_steps_run_side_by_side(void **state) {
     schedule_deinit(&s);
 }
 
+/* ---- against a schedule that looks everything up each time ---- */
+
+static bool over(enum step_state state) {
+    return state != STEP_WAITING && state != STEP_RUNNING;
+}
+
+/* What the header says of one waiting step: STEP_RUNNING when it may go. */
+static enum step_state judged(const struct schedule *s, size_t step) {
+    const struct step *it = &s->steps[step];
+    bool all_over = true, all_good = true, forward_over = true;
+    for (size_t k = 0; k < it->after_count; k++) {
+        enum step_state before = s->states[it->after[k]];
+        all_over = all_over && over(before);
+        all_good = all_good && (before == STEP_GOOD || !over(before));
+    }
+    for (size_t i = 0; i < s->count; i++)
+        forward_over = forward_over && (s->steps[i].when != STEP_FORWARD || over(s->states[i]));
+    if (it->when == STEP_FORWARD)
+        return s->aborted || !all_good ? STEP_SKIPPED : all_over ? STEP_RUNNING : STEP_WAITING;
+    if (!all_over || (it->when == STEP_CLEANUP_ON_FAILURE && !forward_over))
+        return STEP_WAITING;
+    return it->when == STEP_CLEANUP || s->aborted ? STEP_RUNNING : STEP_SKIPPED;
+}
+
+enum { RANDOM_STEPS = 40, RANDOM_PLANS = 300 };
+
+struct random_plan {
+    struct step steps[RANDOM_STEPS];
+    size_t after[RANDOM_STEPS][RANDOM_STEPS];
+    uint64_t state;
+};
+
+static uint64_t draw(struct random_plan *r, uint64_t below) {
+    r->state = r->state * 6364136223846793005u + 1442695040888963407u;
+    return (r->state >> 33) % below;
+}
+
+/* Cleanup steps come last, as in a plan; each step waits for about three. */
+static void fill(struct random_plan *r, uint64_t seed) {
+    *r = (struct random_plan){.state = seed};
+    size_t cleanup = RANDOM_STEPS / 4 + draw(r, RANDOM_STEPS / 2);
+    for (size_t i = 0; i < RANDOM_STEPS; i++) {
+        r->steps[i].after = r->after[i];
+        if (i >= cleanup)
+            r->steps[i].when = draw(r, 3) ? STEP_CLEANUP : STEP_CLEANUP_ON_FAILURE;
+        for (size_t k = 0; k < i; k++)
+            if (draw(r, i) < 3)
+                r->after[i][r->steps[i].after_count++] = k;
+    }
+}
+
+/* Nobody that may go is held back, and nobody goes who may not. */
+static void check_all(const struct schedule *s, uint64_t seed) {
+    for (size_t i = 0; i < s->count; i++)
+        if (s->states[i] == STEP_WAITING && judged(s, i) != STEP_WAITING)
+            fail_msg("seed %llu: step %zu was forgotten", (unsigned long long)seed, i);
+}
+
+static void the_bookkeeping_agrees_with_looking_everything_up(void **state) {
+    (void)state;
+    static struct random_plan r;
+    for (uint64_t seed = 1; seed <= RANDOM_PLANS; seed++) {
+        struct schedule s;
+        size_t running[RANDOM_STEPS], count = 0;
+        fill(&r, seed);
+        schedule_init(&s, r.steps, RANDOM_STEPS);
+        while (!schedule_done(&s)) {
+            long next;
+            while ((next = schedule_next(&s)) >= 0) {
+                s.states[next] = STEP_WAITING;
+                if (judged(&s, (size_t)next) != STEP_RUNNING)
+                    fail_msg("seed %llu: step %ld was too early", (unsigned long long)seed, next);
+                s.states[next] = STEP_RUNNING;
+                running[count++] = (size_t)next;
+            }
+            check_all(&s, seed);
+            if (schedule_done(&s))
+                break;
+            assert_true(count > 0);
+            size_t which = draw(&r, count), step = running[which];
+            running[which] = running[--count];
+            uint64_t fate = draw(&r, 40);
+            schedule_end(&s, step, fate == 0 ? STEP_FAILED : fate == 1 ? STEP_SKIPPED : STEP_GOOD);
+            if (draw(&r, 100) == 0)
+                schedule_abort(&s);
+        }
+        schedule_deinit(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_trial_goes_through_all_but_what_is_for_failures),
@@ -114,6 +204,7 @@ int main(void) {
         cmocka_unit_test(a_failed_cleanup_does_not_keep_the_rest_of_the_cleanup_from_going),
         cmocka_unit_test(cleanup_waits_for_what_runs_when_the_trial_is_ended),
         cmocka_unit_test(independent_steps_run_side_by_side),
+        cmocka_unit_test(the_bookkeeping_agrees_with_looking_everything_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
