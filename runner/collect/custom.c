@@ -11,26 +11,23 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
     COMMAND_MAX_BYTES = 64 << 10,
-    OUTPUT_MAX_BLOCKS = 131072, /* of 512 bytes, as ulimit -f counts: 64 MiB */
+    OUTPUT_MAX_BYTES = 64 << 20,
     SCRIPT_MAX_BYTES = 16 << 20,
+    ANSWER_MAX_BYTES = 4096,
 };
 
 /* What a command may take at most, when its interval is shorter. */
 #define RUN_NS_MAX (60 * NS_PER_SEC)
-#define TERM_GRACE_NS (2 * NS_PER_SEC)
+/* For ending a command on a host, which is given 2 s between SIGTERM and SIGKILL, and tidying up.
+ */
+#define END_NS_MAX (10 * NS_PER_SEC)
 
 struct target {
     char *container_id, *container_name, *folder;
@@ -39,10 +36,11 @@ struct target {
 };
 
 struct custom {
-    char *command, *work_folder, *host;
-    uint64_t interval_ns;
+    struct custom_settings settings; /* without targets and what they point to */
+    char *command, *work_folder;
     struct target *targets;
     size_t target_count;
+    bool unfinished; /* something of the last run may still be there */
     struct cancel cancel;
     pthread_t thread;
     struct custom_result result;
@@ -82,101 +80,104 @@ char *custom_expand(const char *command, const struct custom_target *target, con
     return buffer_take(&out);
 }
 
-static void set_environment(char **entries, const struct target *t, const char *host) {
-    entries[0] = text_format("CONTAINER_ID=%s", t->container_id);
-    entries[1] = text_format("CONTAINER_NAME=%s", t->container_name);
-    entries[2] = text_format("SEATRIAL_INDEX=%zu", t->index);
-    entries[3] = text_format("HOST=%s", host);
+/* ---- what the host is asked to do ---- */
+
+/* Everywhere the same shell, whatever the user's login shell is. */
+static char *for_shell(const char *script) {
+    cleanup_free char *quoted = host_quote(script);
+    return text_format("exec /bin/sh -c %s", quoted);
 }
 
-/* Environment of the runner, with ours before it (the first of equal names wins). */
-static char **make_environment(const struct target *t, const char *host) {
-    size_t count = 0;
-    while (environ[count])
-        count++;
-    char **env = mem_new_array(char *, count + 5);
-    set_environment(env, t, host);
-    memcpy(env + 4, environ, count * sizeof *env);
-    return env;
+/* The command's group is noted down, so that it can be ended when the connection is gone. */
+static char *run_script(const struct custom *c, const struct target *t, const char *command) {
+    cleanup_free char *folder = host_quote(c->work_folder), *id = host_quote(t->container_id),
+                      *name = host_quote(t->container_name),
+                      *host = host_quote(host_name(c->settings.host));
+    cleanup_free char *script =
+        text_format("cd %s || exit 126\n"
+                    "read -r _ _ _ _ group _ </proc/self/stat && echo \"$group\" >.group\n"
+                    "export CONTAINER_ID=%s CONTAINER_NAME=%s SEATRIAL_INDEX=%zu HOST=%s\n"
+                    "%s\n",
+                    folder, id, name, t->index, host, command);
+    return for_shell(script);
 }
 
-static void free_environment(char **env) {
-    for (size_t i = 0; i < 4; i++)
-        free(env[i]);
-    free(env);
+/* A group that is not at work in our folder any more is somebody else's. */
+static char *end_script(const struct custom *c) {
+    cleanup_free char *folder = host_quote(c->work_folder);
+    cleanup_free char *script = text_format(
+        "cd %s && read -r group <.group && rm -f .group || exit 0\n"
+        "[ \"/proc/$group/cwd\" -ef . ] || exit 0\n"
+        "kill -s TERM -- \"-$group\" || exit 0\n"
+        "for i in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- \"-$group\" || exit 0; sleep 0.2; done\n"
+        "kill -s KILL -- \"-$group\"\n"
+        "exit 0\n",
+        folder);
+    return for_shell(script);
 }
 
-static int spawn(const struct custom *c, const struct target *t, const char *script,
-                 const char *output_path, pid_t *ret_pid, struct error *err) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, usual;
-    sigemptyset(&none);
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGINT);
-    sigaddset(&usual, SIGTERM);
-    sigaddset(&usual, SIGPIPE);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, output_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    posix_spawn_file_actions_addchdir_np(&actions, c->work_folder);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &usual);
-
-    char shell[] = "/bin/sh", option[] = "-c";
-    cleanup_free char *words = text_dup(script);
-    char *argv[] = {shell, option, words, NULL};
-    char **env = make_environment(t, c->host);
-    int r = posix_spawn(ret_pid, shell, &actions, &attributes, argv, env);
-    free_environment(env);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return r ? error_set_os(err, ERROR_IO, r, "start the custom command") : 0;
+static int ask(const struct custom *c, const char *script, const struct task *task,
+               struct error *err) {
+    cleanup(buffer_deinit) struct buffer ignored = BUFFER_NULL;
+    return host_exec_text(c->settings.host, script, ANSWER_MAX_BYTES, task, &ignored, err);
 }
 
-/* Waits for the command; ends its group when the task is over. Returns the wait status. */
-static int wait_command(const struct custom *c, pid_t pid, bool *ret_timed_out) {
-    struct error err = ERROR_NULL;
-    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
-    task = task_within(&task, c->interval_ns > RUN_NS_MAX ? c->interval_ns : RUN_NS_MAX);
-    cleanup_close int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    *ret_timed_out = false;
-    if (pid_fd >= 0 && task_wait(&task, pid_fd, POLLIN, &err) < 0) {
-        *ret_timed_out = err.kind == ERROR_TIMEOUT;
-        kill(-pid, SIGTERM);
-        struct task forever = TASK_FOREVER;
-        struct task grace = task_within(&forever, TERM_GRACE_NS);
-        if (task_wait(&grace, pid_fd, POLLIN, &err) < 0)
-            kill(-pid, SIGKILL);
-    }
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    kill(-pid, SIGKILL); /* what it left running in its group */
-    return status;
+/* On this machine host_exec has done it already. */
+static int end_unfinished(struct custom *c, const struct task *task, struct error *err) {
+    if (!c->unfinished || host_is_local(c->settings.host))
+        return 0;
+    cleanup_free char *script = end_script(c);
+    if (ask(c, script, task, err) < 0)
+        return -1;
+    c->unfinished = false;
+    return 0;
 }
 
-static void write_record(const struct target *t, const char *command, struct wall_time started,
-                         uint64_t duration_ns, int status, bool timed_out) {
+/* ---- one run ---- */
+
+struct output {
+    FILE *file;
+    uint64_t bytes;
+};
+
+/* What is too much is dropped: the command goes on. */
+static int write_output(void *arg, const void *data, size_t size, struct error *err) {
+    struct output *out = arg;
+    uint64_t room = OUTPUT_MAX_BYTES - out->bytes;
+    size_t taken = size < room ? size : (size_t)room;
+    out->bytes += taken;
+    if (fwrite(data, 1, taken, out->file) < taken)
+        return error_set_os(err, ERROR_IO, errno, "write the custom command's output");
+    return 0;
+}
+
+static int signal_number(const char *name) {
+    for (int n = 1; n < NSIG; n++)
+        if (text_equal(sigabbrev_np(n), name))
+            return n;
+    return 0;
+}
+
+struct run {
+    const char *command;
+    struct wall_time started;
+    uint64_t duration_ns;
+    struct host_exec_result result;
+    bool timed_out, lost;
+};
+
+static void write_record(const struct target *t, const struct run *run) {
     char when[WALL_TEXT_SIZE];
     cleanup(json_freep) struct json *record = json_new_object();
-    json_set_text(record, "command", command);
-    json_set_text(record, "started", wall_text(started, when));
-    json_set_int(record, "duration_ns", (int64_t)duration_ns);
-    if (WIFEXITED(status))
-        json_set_int(record, "exit_code", WEXITSTATUS(status));
-    else
-        json_set(record, "exit_code", json_new_null());
-    if (WIFSIGNALED(status))
-        json_set_int(record, "signal", WTERMSIG(status));
-    else
-        json_set(record, "signal", json_new_null());
-    json_set_bool(record, "timed_out", timed_out);
+    int number = signal_number(run->result.signal);
+    json_set_text(record, "command", run->command);
+    json_set_text(record, "started", wall_text(run->started, when));
+    json_set_int(record, "duration_ns", (int64_t)run->duration_ns);
+    json_set(record, "exit_code",
+             run->result.exit_code >= 0 ? json_new_int(run->result.exit_code) : json_new_null());
+    json_set(record, "signal", number ? json_new_int(number) : json_new_null());
+    json_set_bool(record, "timed_out", run->timed_out);
+    json_set_bool(record, "lost", run->lost);
 
     struct error ignored = ERROR_NULL; /* the output beside it is what matters */
     cleanup_free char *path = text_format("%s/%llu.json", t->folder, (unsigned long long)t->runs);
@@ -184,29 +185,66 @@ static void write_record(const struct target *t, const char *command, struct wal
     file_write(path, 0644, text, strlen(text), &ignored);
 }
 
-static void run_once(struct custom *c, struct target *t) {
-    struct error err = ERROR_NULL;
-    struct custom_target target = {t->container_id, t->container_name, t->index, t->folder};
-    cleanup_free char *command = custom_expand(c->command, &target, c->host);
-    cleanup_free char *script = text_format("ulimit -f %d\n%s", OUTPUT_MAX_BLOCKS, command);
-    t->runs++;
-    c->result.runs++;
-    cleanup_free char *output = text_format("%s/%llu.out", t->folder, (unsigned long long)t->runs);
+static int execute(struct custom *c, struct target *t, struct run *run, struct error *err) {
+    cleanup_free char *script = run_script(c, t, run->command);
+    cleanup_free char *path = text_format("%s/%llu.out", t->folder, (unsigned long long)t->runs);
+    cleanup_fclose FILE *file = fopen(path, "we");
+    if (!file)
+        return error_set_os(err, ERROR_IO, errno, "create '%s'", path);
+    struct output output = {.file = file};
+    struct sink sink = {.push = write_output, .arg = &output};
+    struct host_exec exec = {.command = script, .output = &sink, .errors = &sink};
+    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
+    uint64_t interval_ns = c->settings.interval_ns;
+    task = task_within(&task, interval_ns > RUN_NS_MAX ? interval_ns : RUN_NS_MAX);
+    c->unfinished = true;
+    int r = host_exec(c->settings.host, &exec, &task, &run->result, err);
+    if (r >= 0)
+        c->unfinished = false;
+    return r;
+}
 
-    struct wall_time started = clock_wall();
-    struct instant begun = clock_instant();
-    pid_t pid;
-    if (spawn(c, t, script, output, &pid, &err) < 0) {
-        c->result.failures++;
-        return;
-    }
-    bool timed_out;
-    int status = wait_command(c, pid, &timed_out);
+static void count(struct custom *c, const struct run *run) {
     bool ended_by_us = cancel_level(&c->cancel) > 0;
-    if (status != 0 && !ended_by_us)
+    c->result.runs++;
+    if (run->lost)
+        c->result.lost++;
+    else if (run->result.exit_code != 0 && !ended_by_us)
         c->result.failures++;
-    write_record(t, command, started, instant_ns_between(begun, clock_instant()), status,
-                 timed_out);
+}
+
+/* Negative when the connection broke. */
+static int run_once(struct custom *c, struct target *t, struct error *err) {
+    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
+    struct custom_target target = {t->container_id, t->container_name, t->index, t->folder};
+    cleanup_free char *command = custom_expand(c->command, &target, host_name(c->settings.host));
+    if (end_unfinished(c, &task, err) < 0)
+        return err->kind == ERROR_UNREACHABLE ? -1 : 0;
+    struct run run = {.command = command, .result = {.exit_code = -1}, .started = clock_wall()};
+    struct instant begun = clock_instant();
+    t->runs++;
+    int r = execute(c, t, &run, err);
+    run.duration_ns = instant_ns_between(begun, clock_instant());
+    run.timed_out = r < 0 && err->kind == ERROR_TIMEOUT;
+    run.lost = r < 0 && err->kind == ERROR_UNREACHABLE;
+    count(c, &run);
+    write_record(t, &run);
+    return run.lost ? -1 : 0;
+}
+
+/* ---- turn by turn ---- */
+
+/* Negative when there is no sense in going on. */
+static int take_turn(struct custom *c, const struct task *task, struct error *err) {
+    for (size_t i = 0; i < c->target_count && cancel_level(&c->cancel) == 0; i++) {
+        error_clear(err);
+        if (run_once(c, &c->targets[i], err) == 0)
+            continue;
+        error_clear(err);
+        if (!c->settings.await || c->settings.await(c->settings.arg, task, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static void *custom_main(void *arg) {
@@ -214,31 +252,54 @@ static void *custom_main(void *arg) {
     struct error err = ERROR_NULL;
     struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
     struct instant next = clock_instant();
-    for (;;) {
-        for (size_t i = 0; i < c->target_count && cancel_level(&c->cancel) == 0; i++)
-            run_once(c, &c->targets[i]);
-        next = instant_after(next, c->interval_ns);
+    while (take_turn(c, &task, &err) == 0) {
+        next = instant_after(next, c->settings.interval_ns);
         struct instant now = clock_instant();
         while (instant_passed(next, now)) {
             c->result.overruns++;
-            next = instant_after(next, c->interval_ns);
+            next = instant_after(next, c->settings.interval_ns);
         }
+        error_clear(&err);
         if (task_sleep(&task, instant_ns_between(now, next), &err) < 0)
             return NULL;
     }
+    return NULL;
 }
 
-static int prepare_folders(const struct custom *c, const char *script_path, struct error *err) {
-    if (file_make_folders(c->work_folder, 0755, err) < 0)
+/* ---- beginning and end ---- */
+
+/* Ours alone, even where everybody may write beside it. */
+static int make_work_folder(const struct custom *c, const struct task *task, struct error *err) {
+    cleanup_free char *folder = host_quote(c->work_folder);
+    cleanup_free char *script =
+        text_format("umask 077; d=%s; mkdir -p -- \"${d%%/*}\" && "
+                    "{ mkdir -- \"$d\" 2>/dev/null || { [ -d \"$d\" ] && [ ! -L \"$d\" ] && "
+                    "[ -O \"$d\" ]; } || { echo \"cannot make folder $d\" >&2; exit 1; }; }",
+                    folder);
+    cleanup_free char *words = for_shell(script);
+    return ask(c, words, task, err);
+}
+
+static int put_script(const struct custom *c, const char *script_path, const struct task *task,
+                      struct error *err) {
+    cleanup(buffer_deinit) struct buffer content = BUFFER_NULL;
+    if (file_read(script_path, SCRIPT_MAX_BYTES, &content, err) < 0)
         return -1;
+    const char *name = strrchr(script_path, '/');
+    cleanup_free char *path = text_format("%s/%s", c->work_folder, name ? name + 1 : script_path);
+    struct memory_source memory = {.data = content.data, .size = content.size};
+    struct source source = memory_source(&memory);
+    return host_put(c->settings.host, path, 0755, &source, task, err);
+}
+
+static int prepare(const struct custom *c, const char *script_path, const struct task *task,
+                   struct error *err) {
     for (size_t i = 0; i < c->target_count; i++)
         if (file_make_folders(c->targets[i].folder, 0755, err) < 0)
             return -1;
-    if (!script_path)
-        return 0;
-    const char *name = strrchr(script_path, '/');
-    cleanup_free char *copy = text_format("%s/%s", c->work_folder, name ? name + 1 : script_path);
-    return file_copy(script_path, copy, 0755, SCRIPT_MAX_BYTES, err);
+    if (make_work_folder(c, task, err) < 0)
+        return -1;
+    return script_path ? put_script(c, script_path, task, err) : 0;
 }
 
 static void custom_free(struct custom *c) {
@@ -251,19 +312,17 @@ static void custom_free(struct custom *c) {
     free(c->targets);
     free(c->command);
     free(c->work_folder);
-    free(c->host);
     free(c);
 }
 
 DEFINE_CLEANUP_FREE(custom);
 
-int custom_start(const struct custom_settings *settings, struct custom **ret, struct error *err) {
-    cleanup(custom_freep) struct custom *c = mem_new(struct custom);
+static struct custom *custom_new(const struct custom_settings *settings) {
+    struct custom *c = mem_new(struct custom);
+    c->settings = *settings;
     c->cancel.event_fd = -1;
     c->command = text_dup(settings->command);
     c->work_folder = text_dup(settings->work_folder);
-    c->host = text_dup(settings->host);
-    c->interval_ns = settings->interval_ns;
     c->targets = mem_new_array(struct target, settings->target_count);
     c->target_count = settings->target_count;
     for (size_t i = 0; i < c->target_count; i++) {
@@ -273,7 +332,13 @@ int custom_start(const struct custom_settings *settings, struct custom **ret, st
                                         .folder = text_dup(from->folder),
                                         .index = from->index};
     }
-    if (cancel_init(&c->cancel, err) < 0 || prepare_folders(c, settings->script_path, err) < 0)
+    return c;
+}
+
+int custom_start(const struct custom_settings *settings, const struct task *task,
+                 struct custom **ret, struct error *err) {
+    cleanup(custom_freep) struct custom *c = custom_new(settings);
+    if (cancel_init(&c->cancel, err) < 0 || prepare(c, settings->script_path, task, err) < 0)
         return error_wrap(err, "prepare the custom command");
     int r = pthread_create(&c->thread, NULL, custom_main, c);
     if (r)
@@ -282,9 +347,22 @@ int custom_start(const struct custom_settings *settings, struct custom **ret, st
     return 0;
 }
 
+static void tidy_up(struct custom *c) {
+    struct error err = ERROR_NULL;
+    struct task forever = TASK_FOREVER;
+    struct task task = task_within(&forever, END_NS_MAX);
+    bool ended = end_unfinished(c, &task, &err) == 0;
+    if (!c->settings.remove_work_folder)
+        return;
+    cleanup_free char *folder = host_quote(c->work_folder);
+    cleanup_free char *command = text_format("rm -rf -- %s", folder);
+    c->result.kept = !ended || ask(c, command, &task, &err) < 0;
+}
+
 void custom_stop(struct custom *custom, struct custom_result *ret) {
     cancel_raise(&custom->cancel, 1);
     pthread_join(custom->thread, NULL);
+    tidy_up(custom);
     if (ret)
         *ret = custom->result;
     custom_free(custom);

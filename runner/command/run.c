@@ -22,6 +22,7 @@ enum {
     OPTION_IN_MEMORY,
     OPTION_NO_MERKLE,
     OPTION_HEALTH_TIMEOUT,
+    OPTION_MIN_DISK,
     OPTION_FROZEN,
     OPTION_REPEAT,
     OPTION_RESUME,
@@ -44,6 +45,8 @@ static const struct argp_option options[] = {
     {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
     {"health-timeout", OPTION_HEALTH_TIMEOUT, "DURATION", 0,
      "how long a container may take until it is healthy (60s)", 0},
+    {"min-disk", OPTION_MIN_DISK, "SIZE", 0,
+     "how much must be free on every host where its engine keeps images (256m)", 0},
     {"use-existing", OPTION_USE_EXISTING, NULL, OPTION_HIDDEN, NULL, 0},
     {"stop-machines", OPTION_STOP_MACHINES, NULL, OPTION_HIDDEN, NULL, 0},
     {"frozen", OPTION_FROZEN, NULL, OPTION_HIDDEN, NULL, 0},
@@ -73,7 +76,7 @@ static const struct {
 struct run_arguments {
     struct plan_options plan;
     bool clean_remote;
-    uint64_t health_timeout_ns;
+    uint64_t health_timeout_ns, disk_free_bytes_min;
 };
 
 static void left_out(struct argp_state *state, const char *what, bool *replica, bool *loader) {
@@ -89,6 +92,14 @@ static void health_timeout(struct argp_state *state, const char *text, uint64_t 
         argp_error(state, "--health-timeout: %s", err.text);
     if (*ret_ns == 0)
         argp_error(state, "--health-timeout: must be more than nothing");
+}
+
+static void min_disk(struct argp_state *state, const char *text, uint64_t *ret_bytes) {
+    struct error err = ERROR_NULL;
+    if (text_to_size_bytes(text, ret_bytes, &err) < 0)
+        argp_error(state, "--min-disk: %s", err.text);
+    if (*ret_bytes == 0)
+        *ret_bytes = 1;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
@@ -107,6 +118,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case OPTION_IN_MEMORY: a->plan.in_memory = true; break;
     case OPTION_NO_MERKLE: a->plan.no_merkle = true; break;
     case OPTION_HEALTH_TIMEOUT: health_timeout(state, arg, &a->health_timeout_ns); break;
+    case OPTION_MIN_DISK: min_disk(state, arg, &a->disk_free_bytes_min); break;
     case OPTION_USE_EXISTING:
     case OPTION_STOP_MACHINES:
         argp_error(state, "--%s is about machines of a cloud: provider 'local' has none",
@@ -177,6 +189,7 @@ static int begin_run(struct command_context *context, struct run_arguments *a) {
         return command_fail(context, &err);
     settings.clean_remote = a->clean_remote;
     settings.health_timeout_ns = a->health_timeout_ns;
+    settings.disk_free_bytes_min = a->disk_free_bytes_min;
     return command_carry_out(context, &files, &a->plan, &settings);
 }
 

@@ -6,7 +6,6 @@
 #include "lib/text.h"
 #include "runner/collect/files.h"
 #include "runner/engine/exec.h"
-#include "runner/engine/network.h"
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
 
@@ -32,12 +31,8 @@ static struct trial_container *record(const struct act *act) {
     return &act->trial->containers[act->step->subject];
 }
 
-/*
- * The container of this step as the engine sees it. When a create call was cut off we do not know
- * its id: then by name, if it is of this run. Returns 1 when there is none.
- */
-static int find(const struct act *act, const struct task *task, struct engine_container *ret,
-                struct error *err) {
+int act_find_container(const struct act *act, const struct task *task, struct engine_container *ret,
+                       struct error *err) {
     struct trial_container *c = record(act);
     if (c->removed)
         return 1;
@@ -126,7 +121,7 @@ int act_pre_stop(struct act *act, struct error *err) {
     const struct project_service *service = planned(act)->service;
     struct task task = act_cleanup_task(act);
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
-    int r = find(act, &task, &state, err);
+    int r = act_find_container(act, &task, &state, err);
     if (r != 0 || !state.running)
         return r < 0 ? -1 : 1;
     for (size_t i = 0; i < service->pre_stop_count; i++)
@@ -139,7 +134,7 @@ int act_stop_container(struct act *act, struct error *err) {
     struct trial_container *c = record(act);
     struct task task = act_cleanup_task(act);
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
-    int r = find(act, &task, &state, err);
+    int r = act_find_container(act, &task, &state, err);
     if (r != 0)
         return r;
     bool running = state.running;
@@ -256,7 +251,7 @@ int act_collect_container(struct act *act, struct error *err) {
     struct task task = act_cleanup_task(act);
     struct error first = ERROR_NULL;
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
-    int r = find(act, &task, &state, err);
+    int r = act_find_container(act, &task, &state, err);
     if (r != 0) {
         struct log_result lost;
         if (c->log)
@@ -280,31 +275,11 @@ int act_remove_container(struct act *act, struct error *err) {
     struct trial_container *c = record(act);
     struct task task = act_cleanup_task(act);
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
-    int r = find(act, &task, &state, err);
+    int r = act_find_container(act, &task, &state, err);
     if (r != 0)
         return r;
     if (engine_container_remove(act->engine, c->id, true, true, &task, err) < 0)
         return -1;
     c->removed = true;
     return 0;
-}
-
-int act_remove_network(struct act *act, struct error *err) {
-    const struct plan *plan = act->trial->plan;
-    const struct project_network *network = &plan->project->networks[act->step->subject];
-    struct task task = act_cleanup_task(act);
-    bool *made = trial_network_made(act->trial, act->step->host, act->step->subject);
-    if (!*made && plan->options.mode == PLAN_TRIAL)
-        return 1;
-    cleanup(engine_network_deinit) struct engine_network found = ENGINE_NETWORK_NULL;
-    int r = engine_network_inspect(act->engine, network->name, &task, &found, err);
-    if (r != 0)
-        return r;
-    const char *run = json_text_or_null(json_member(found.labels, LABEL_RUN));
-    if (!text_equal(run, plan->run))
-        return 1;
-    r = engine_network_remove(act->engine, found.id, &task, err);
-    if (r == 0)
-        *made = false;
-    return r < 0 ? -1 : 0;
 }

@@ -7,7 +7,6 @@
 #include "lib/text.h"
 #include "runner/engine/archive.h"
 #include "runner/engine/exec.h"
-#include "runner/engine/network.h"
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
 
@@ -31,44 +30,6 @@ static const struct plan_container *planned(const struct act *act) {
 
 static struct trial_container *record(const struct act *act) {
     return &act->trial->containers[act->step->subject];
-}
-
-/* An earlier try made it, and only the answer was lost. */
-static int adopt_network(const struct act *act, const char *name, struct error *err) {
-    struct task task = act_cleanup_task(act);
-    struct error looking = ERROR_NULL;
-    cleanup(engine_network_deinit) struct engine_network found = ENGINE_NETWORK_NULL;
-    int r = engine_network_inspect(act->engine, name, &task, &found, &looking);
-    if (r < 0)
-        *err = looking;
-    if (r != 0 ||
-        !text_equal(json_text_or_null(json_member(found.labels, LABEL_RUN)), act->trial->plan->run))
-        return -1;
-    error_clear(err);
-    return 0;
-}
-
-int act_create_network(struct act *act, struct error *err) {
-    const struct plan *plan = act->trial->plan;
-    const struct project_network *network = &plan->project->networks[act->step->subject];
-    struct engine_pair labels[LABELS_NETWORK_MAX];
-    char id[ENGINE_ID_SIZE];
-    describe_network_labels(plan, network, act->trial->settings.owner, labels);
-    struct engine_network_spec spec = {.name = network->name,
-                                       .driver = network->driver,
-                                       .labels = labels,
-                                       .internal = network->internal,
-                                       .attachable = network->attachable,
-                                       .ipv6 = network->ipv6,
-                                       .subnet = network->subnet,
-                                       .gateway = network->gateway,
-                                       .ip_range = network->ip_range};
-    struct task task = act_cleanup_task(act);
-    *trial_network_made(act->trial, act->step->host, act->step->subject) = true;
-    if (engine_network_create(act->engine, &spec, &task, id, err) == 0)
-        return 0;
-    return err->kind == ERROR_CONFLICT && act->tries > 0 ? adopt_network(act, network->name, err)
-                                                         : -1;
 }
 
 /* What a container of a trial finds in /seatrial. */
@@ -158,7 +119,9 @@ int act_create_container(struct act *act, struct error *err) {
     if (r < 0 && (err->kind != ERROR_CONFLICT || act->tries == 0 || adopt_container(act, err) < 0))
         return -1;
     c->created = true;
-    return check_image(act, err) < 0 ? -1 : put_seatrial(act, err);
+    if (check_image(act, err) < 0 || put_seatrial(act, err) < 0)
+        return -1;
+    return act_put_outputs(act, err);
 }
 
 static void show_line(void *arg, const char *line) {

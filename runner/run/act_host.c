@@ -1,25 +1,79 @@
-/* Steps about a host: is its engine usable, and is our project's place free? And the custom
- * command. */
+/* The step that looks at a host: is its engine usable, has it what a trial needs, what does its
+ * clock say, and is our project's place free? Nothing is changed but what --clean-remote asks for.
+ */
 
 #include "lib/cleanup.h"
-#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/engine/network.h"
+#include "runner/engine/volume.h"
 #include "runner/run/describe.h"
+#include "runner/run/interrupt.h"
 #include "runner/run/trial.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int remove_leftovers(const struct act *act, const struct engine_container_list *list,
-                            struct error *err) {
-    struct task task = act_forward_task(act);
+enum { FACTS_MAX_BYTES = 64 << 10 };
+
+/* Timestamps of different hosts are compared by people: this much would mislead them. */
+#define CLOCK_OFFSET_NS_WARN (100 * NS_PER_MS)
+
+/* Warns below so many times the limit. */
+enum { DISK_WARN_FACTOR = 8 };
+
+/* All hosts are looked at, whatever is said of one of them: only the user ends this. */
+static struct task check_task(void) {
+    return (struct task){.cancel = &interrupt_cancel, .deadline = INSTANT_NEVER};
+}
+
+static const char *name_of(const struct act *act) {
+    return act->trial->plan->hosts[act->step->host].name;
+}
+
+static struct trial_host *record(const struct act *act) {
+    return &act->trial->hosts[act->step->host];
+}
+
+/* ---- what is there of earlier trials ---- */
+
+struct place {
+    struct engine_container_list containers;
+    struct engine_network_list networks;
+    struct engine_volume_list volumes;
+};
+#define PLACE_NULL                                                                                 \
+    ((struct place){ENGINE_CONTAINER_LIST_NULL, ENGINE_NETWORK_LIST_NULL, ENGINE_VOLUME_LIST_NULL})
+
+static void place_deinit(struct place *p) {
+    engine_container_list_deinit(&p->containers);
+    engine_network_list_deinit(&p->networks);
+    engine_volume_list_deinit(&p->volumes);
+}
+
+static int remove_containers(const struct act *act, const struct engine_container_list *list,
+                             struct error *err) {
+    struct task task = check_task();
     for (size_t i = 0; i < list->count; i++) {
         act_say(act, "removing %s of an earlier trial", list->entries[i].name);
         if (engine_container_remove(act->engine, list->entries[i].id, true, true, &task, err) < 0)
             return error_wrap(err, "remove container '%s' of an earlier trial",
                               list->entries[i].name);
     }
+    return 0;
+}
+
+static int remove_rest(const struct act *act, const struct place *p, struct error *err) {
+    struct task task = check_task();
+    for (size_t i = 0; i < p->networks.count; i++)
+        if (engine_network_remove(act->engine, p->networks.entries[i].id, &task, err) < 0)
+            return error_wrap(err, "remove network '%s' of an earlier trial",
+                              p->networks.entries[i].name);
+    for (size_t i = 0; i < p->volumes.count; i++)
+        if (engine_volume_remove(act->engine, p->volumes.entries[i].name, &task, err) < 0)
+            return error_wrap(err, "remove volume '%s' of an earlier trial",
+                              p->volumes.entries[i].name);
     return 0;
 }
 
@@ -32,111 +86,220 @@ static bool ours(const struct act *act, const struct engine_container_list *list
     return true;
 }
 
-static int check_place(const struct act *act, struct error *err) {
-    const struct plan *plan = act->trial->plan;
-    struct task task = act_forward_task(act);
-    const struct engine_pair labels[] = {{LABEL_PROJECT, plan->project->name}, {NULL, NULL}};
-    cleanup(engine_container_list_deinit) struct engine_container_list list =
-        ENGINE_CONTAINER_LIST_NULL;
-    if (engine_container_list(act->engine, labels, &task, &list, err) < 0)
-        return -1;
-    if (list.count == 0)
-        return 0;
-    if (ours(act, &list) && act->trial->settings.clean_remote)
-        return remove_leftovers(act, &list, err);
-
-    const char *run = json_text_or_null(json_member(list.entries[0].labels, LABEL_RUN));
-    error_set(err, ERROR_CONFLICT,
-              "project '%s' already has %zu containers there (first: %s, of run %s)",
-              plan->project->name, list.count, list.entries[0].name, run ? run : "unknown");
-    if (ours(act, &list))
+static int taken(const struct act *act, const struct engine_container_list *list,
+                 struct error *err) {
+    const char *run = json_text_or_null(json_member(list->entries[0].labels, LABEL_RUN));
+    error_set(
+        err, ERROR_CONFLICT, "project '%s' already has %zu containers there (first: %s, of run %s)",
+        act->trial->plan->project->name, list->count, list->entries[0].name, run ? run : "unknown");
+    if (ours(act, list))
         return error_hint(err, "`seatrial down` removes them, --clean-remote does it by the way");
     return error_hint(err, "they are not ours: choose another project name with -p");
 }
 
-static void check_core_pattern(const struct act *act) {
+/* Containers of the project, whosesoever; networks and volumes only if they are ours. */
+static int check_place(const struct act *act, struct error *err) {
+    const struct trial *t = act->trial;
+    struct task task = check_task();
+    const struct engine_pair any[] = {{LABEL_PROJECT, t->plan->project->name}, {NULL, NULL}};
+    const struct engine_pair of_ours[] = {
+        {LABEL_PROJECT, t->plan->project->name}, {LABEL_OWNER, t->settings.owner}, {NULL, NULL}};
+    cleanup(place_deinit) struct place place = PLACE_NULL;
+    if (engine_container_list(act->engine, any, &task, &place.containers, err) < 0)
+        return -1;
+    bool clean = t->settings.clean_remote && ours(act, &place.containers);
+    if (place.containers.count > 0 && !clean)
+        return taken(act, &place.containers, err);
+    if (!clean)
+        return 0;
+    if (engine_network_list(act->engine, of_ours, &task, &place.networks, err) < 0 ||
+        engine_volume_list(act->engine, of_ours, &task, &place.volumes, err) < 0 ||
+        remove_containers(act, &place.containers, err) < 0)
+        return -1;
+    return remove_rest(act, &place, err);
+}
+
+/* ---- the machine ---- */
+
+struct facts {
+    char core_pattern[256];
+    uint64_t disk_free_bytes; /* where the engine keeps its things; UINT64_MAX: not known */
+    uint64_t open_files_max;  /* that a process may have at most; UINT64_MAX: not known */
+};
+
+/* What follows "NAME " at the beginning of a line, up to its end; NULL when there is none. */
+static const char *fact(const char *text, const char *name, size_t *ret_size) {
+    size_t size = strlen(name);
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (strncmp(line, name, size) == 0 && line[size] == ' ') {
+            *ret_size = strcspn(line + size + 1, "\n");
+            return line + size + 1;
+        }
+    return NULL;
+}
+
+static uint64_t number_fact(const char *text, const char *name, uint64_t factor) {
     struct error ignored = ERROR_NULL;
-    cleanup(buffer_deinit) struct buffer pattern = BUFFER_NULL;
-    if (file_read("/proc/sys/kernel/core_pattern", 4096, &pattern, &ignored) < 0)
-        return;
-    if (buffer_string(&pattern)[0] == '|')
+    size_t size;
+    uint64_t number;
+    const char *value = fact(text, name, &size);
+    cleanup_free char *digits = value ? text_format("%.*s", (int)size, value) : NULL;
+    if (!digits || text_to_u64(digits, 0, UINT64_MAX / factor, &number, &ignored) < 0)
+        return UINT64_MAX;
+    return number * factor;
+}
+
+/* All in one command: one round trip to a host that may be far away. */
+static int read_facts(const struct act *act, const char *root, struct facts *ret,
+                      struct error *err) {
+    struct task task = check_task();
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    cleanup_free char *quoted = host_quote(*root ? root : "/var/lib/docker");
+    cleanup_free char *command =
+        text_format("printf 'core %%s\\n' \"$(cat /proc/sys/kernel/core_pattern)\"\n"
+                    "printf 'files %%s\\n' \"$(cat /proc/sys/fs/nr_open)\"\n"
+                    "set -- $(df -Pk -- %s | tail -n 1)\n"
+                    "printf 'disk %%s\\n' \"$4\"\n",
+                    quoted);
+    if (host_exec_text(act->host, command, FACTS_MAX_BYTES, &task, &text, err) < 0)
+        return -1;
+    size_t size = 0;
+    const char *pattern = fact(buffer_string(&text), "core", &size);
+    snprintf(ret->core_pattern, sizeof ret->core_pattern, "%.*s", (int)size,
+             pattern ? pattern : "");
+    ret->disk_free_bytes = number_fact(buffer_string(&text), "disk", 1024);
+    ret->open_files_max = number_fact(buffer_string(&text), "files", 1);
+    return 0;
+}
+
+static void check_core_pattern(const struct act *act, const char *pattern) {
+    char shown[80];
+    if (pattern[0] == '|')
         act_warn(act,
-                 "host %s pipes core dumps to a program (%.*s): they will not be collected; "
+                 "host %s pipes core dumps to a program (%s): they will not be collected; "
                  "`sysctl kernel.core_pattern=core` would keep them in the containers",
-                 act->trial->plan->hosts[act->step->host].name, 60, buffer_string(&pattern) + 1);
+                 name_of(act), text_safe(pattern + 1, shown, sizeof shown));
+}
+
+static int check_disk(const struct act *act, const char *root, uint64_t free_bytes,
+                      struct error *err) {
+    uint64_t least = act->trial->settings.disk_free_bytes_min;
+    record(act)->disk_free_bytes = free_bytes;
+    if (free_bytes == UINT64_MAX) {
+        act_warn(act, "host %s does not say how much of its disk is free", name_of(act));
+        return 0;
+    }
+    if (free_bytes >= least) {
+        if (free_bytes < DISK_WARN_FACTOR * least)
+            act_warn(act, "host %s has only %" PRIu64 " MiB free where its engine keeps images",
+                     name_of(act), free_bytes >> 20);
+        return 0;
+    }
+    error_set(err, ERROR_IO,
+              "the disk with '%s' is full: %" PRIu64 " MiB are free, and %" PRIu64
+              " MiB are needed",
+              root, free_bytes >> 20, least >> 20);
+    return error_hint(err,
+                      "free some space on host '%s' (`docker system df` there shows what takes "
+                      "it), or ask for less with --min-disk",
+                      name_of(act));
+}
+
+/* The engine may raise a container's limits up to this, and not further. */
+static int check_open_files(const struct act *act, uint64_t most, struct error *err) {
+    const struct plan *plan = act->trial->plan;
+    for (size_t i = 0; i < plan->container_count; i++) {
+        const struct project_service *service = plan->containers[i].service;
+        for (size_t k = 0; plan->containers[i].host == act->step->host && k < service->ulimit_count;
+             k++) {
+            const struct project_ulimit *u = &service->ulimits[k];
+            bool too_much =
+                text_equal(u->name, "nofile") && u->hard > 0 && (uint64_t)u->hard > most;
+            if (!too_much)
+                continue;
+            error_set(err, ERROR_REFUSED,
+                      "service '%s' asks for %" PRId64 " open files, and no process may have more "
+                      "than %" PRIu64 " there",
+                      service->name, u->hard, most);
+            return error_hint(err, "`sysctl fs.nr_open=%" PRId64 "` on host '%s' allows them",
+                              u->hard, name_of(act));
+        }
+    }
+    return 0;
+}
+
+/* Is the machine on which we run commands the engine's own? */
+static bool is_engines_machine(const struct act *act) {
+    return !host_is_local(act->host) || text_starts(host_engine(act->host), "unix://");
+}
+
+static int check_machine(const struct act *act, const char *root, struct error *err) {
+    struct facts facts = {.core_pattern = ""};
+    if (!is_engines_machine(act))
+        return 0;
+    if (read_facts(act, root, &facts, err) < 0)
+        return error_wrap(err, "look at the machine");
+    check_core_pattern(act, facts.core_pattern);
+    if (check_disk(act, root, facts.disk_free_bytes, err) < 0)
+        return -1;
+    return check_open_files(act, facts.open_files_max, err);
+}
+
+static int check_clock(const struct act *act, struct error *err) {
+    struct trial_host *host = record(act);
+    struct task task = check_task();
+    if (host_clock_offset(act->host, &task, &host->clock, err) < 0)
+        return error_wrap(err, "compare the clocks");
+    int64_t offset_ns = host->clock.offset_ns;
+    uint64_t distance = offset_ns < 0 ? -(uint64_t)offset_ns : (uint64_t)offset_ns;
+    if (distance > CLOCK_OFFSET_NS_WARN + host->clock.uncertain_ns)
+        act_warn(act,
+                 "the clock of host %s is %.3f s %s: times in its logs are shifted by that; "
+                 "NTP would keep it right",
+                 name_of(act), (double)distance / 1e9, offset_ns < 0 ? "behind" : "ahead");
+    return 0;
+}
+
+/* ---- the step ---- */
+
+static void replace(char **text, const char *by) {
+    free(*text);
+    *text = text_dup(by);
+}
+
+static int check_engine(const struct act *act, struct engine_info *info, struct error *err) {
+    struct trial_host *host = record(act);
+    struct task task = check_task();
+    if (engine_info(act->engine, &task, info, err) < 0)
+        return -1;
+    replace(&host->engine_version, info->server_version);
+    replace(&host->engine_id, info->id);
+    replace(&host->os, info->operating_system);
+    replace(&host->kernel, info->kernel_version);
+    replace(&host->storage_driver, info->storage_driver);
+    host->cpus = info->cpus;
+    host->memory_bytes = info->memory_bytes;
+    host->api_minor = engine_api_minor(act->engine);
+    act_say(act, "engine %s, API 1.%d, %lld CPUs, %lld MiB", info->server_version, host->api_minor,
+            (long long)info->cpus, (long long)(info->memory_bytes >> 20));
+    return 0;
+}
+
+static bool runs_containers(const struct act *act) {
+    const struct plan *plan = act->trial->plan;
+    for (size_t i = 0; i < plan->container_count; i++)
+        if (plan->containers[i].host == act->step->host)
+            return true;
+    return false;
 }
 
 int act_check_host(struct act *act, struct error *err) {
-    struct trial_host *host = &act->trial->hosts[act->step->host];
-    struct task task = act_forward_task(act);
     cleanup(engine_info_deinit) struct engine_info info = ENGINE_INFO_NULL;
-    if (engine_info(act->engine, &task, &info, err) < 0)
+    if (check_engine(act, &info, err) < 0 || check_clock(act, err) < 0)
         return -1;
-    host->engine_version = text_dup(info.server_version);
-    host->engine_id = text_dup(info.id);
-    host->os = text_dup(info.operating_system);
-    host->kernel = text_dup(info.kernel_version);
-    host->storage_driver = text_dup(info.storage_driver);
-    host->cpus = info.cpus;
-    host->memory_bytes = info.memory_bytes;
-    host->api_minor = engine_api_minor(act->engine);
-    act_say(act, "engine %s, API 1.%d, %lld CPUs, %lld MiB", info.server_version, host->api_minor,
-            (long long)info.cpus, (long long)(info.memory_bytes >> 20));
-    if (act->trial->plan->options.mode != PLAN_TRIAL)
-        return 0;
-    check_core_pattern(act);
-    return check_place(act, err);
-}
-
-int act_start_commands(struct act *act, struct error *err) {
-    struct trial *t = act->trial;
-    const struct plan *plan = t->plan;
-    const struct deployment *deployment = plan->deployment;
-    const char *host = plan->hosts[act->step->host].name;
-    cleanup_free struct custom_target *targets =
-        mem_new_array(struct custom_target, plan->container_count);
-    char **folders = mem_new_array(char *, plan->container_count);
-    size_t count = 0;
-    for (size_t i = 0; i < plan->container_count; i++) {
-        const struct plan_container *c = &plan->containers[i];
-        if (c->host != act->step->host || c->service->seatrial.role != PROJECT_ROLE_REPLICA)
-            continue;
-        folders[count] = path_join(t->containers[i].folder, "custom");
-        targets[count] = (struct custom_target){.container_id = t->containers[i].id,
-                                                .container_name = c->name,
-                                                .index = c->index,
-                                                .folder = folders[count]};
-        count++;
-    }
-    cleanup_free char *work = text_format("%s/%s/custom", t->results.folder, host);
-    struct custom_settings settings = {
-        .command = deployment->runtime.custom_command,
-        .script_path = deployment->runtime.custom_script_path,
-        .work_folder = work,
-        .host = host,
-        .interval_ns = (uint64_t)deployment->runtime.custom_command_run_interval_sec * NS_PER_SEC,
-        .targets = targets,
-        .target_count = count};
-    int r = custom_start(&settings, &t->hosts[act->step->host].custom, err);
-    for (size_t i = 0; i < count; i++)
-        free(folders[i]);
-    free(folders);
-    return r;
-}
-
-int act_stop_commands(struct act *act, struct error *err) {
-    (void)err;
-    struct trial_host *host = &act->trial->hosts[act->step->host];
-    if (!host->custom)
-        return 1;
-    custom_stop(host->custom, &host->custom_result);
-    host->custom = NULL;
-    host->custom_ran = true;
-    const struct custom_result *r = &host->custom_result;
-    act_say(act, "%llu runs, %llu failed, %llu overruns", (unsigned long long)r->runs,
-            (unsigned long long)r->failures, (unsigned long long)r->overruns);
-    if (r->failures)
-        act_warn(act, "the custom command failed %llu of %llu times: see custom/<n>.json",
-                 (unsigned long long)r->failures, (unsigned long long)r->runs);
+    if (act->trial->plan->options.mode == PLAN_TRIAL && runs_containers(act) &&
+        (check_machine(act, info.root_dir, err) < 0 || check_place(act, err) < 0))
+        return -1;
+    record(act)->checked = true;
     return 0;
 }

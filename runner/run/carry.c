@@ -23,10 +23,15 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_CHECK_HOST] = act_check_host,
     [STEP_BUILD_IMAGE] = act_build_image,
     [STEP_FIND_IMAGE] = act_find_image,
+    [STEP_TRANSFER_IMAGE] = act_transfer_image,
+    [STEP_ENSURE_IMAGE] = act_ensure_image,
     [STEP_CREATE_NETWORK] = act_create_network,
+    [STEP_CREATE_VOLUME] = act_create_volume,
+    [STEP_FIND_VOLUME] = act_find_volume,
     [STEP_CREATE_CONTAINER] = act_create_container,
     [STEP_START_CONTAINER] = act_start_container,
     [STEP_WAIT_HEALTHY] = act_wait_healthy,
+    [STEP_FETCH_OUTPUT] = act_fetch_output,
     [STEP_START_COMMANDS] = act_start_commands,
     [STEP_WAIT_EXIT] = act_wait_exit,
     [STEP_STOP_COMMANDS] = act_stop_commands,
@@ -35,15 +40,8 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_COLLECT_CONTAINER] = act_collect_container,
     [STEP_REMOVE_CONTAINER] = act_remove_container,
     [STEP_REMOVE_NETWORK] = act_remove_network,
+    [STEP_REMOVE_VOLUME] = act_remove_volume,
 };
-
-int carry_check(const struct plan *plan, struct error *err) {
-    for (size_t i = 0; i < plan->step_count; i++)
-        if (!actions[plan->steps[i].kind])
-            return error_set(err, ERROR_CONFIG, "steps '%s' are not supported yet",
-                             step_kind_name(plan->steps[i].kind));
-    return 0;
-}
 
 /* ---- outages ---- */
 

@@ -5,6 +5,7 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/engine/volume.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -286,4 +287,22 @@ void describe_network_labels(const struct plan *plan, const struct project_netwo
         {NULL, NULL},
     };
     memcpy(list, ours, sizeof ours);
+}
+
+void describe_volume(const struct plan *plan, const struct project_volume *volume,
+                     const char *owner, struct description *ret, struct engine_volume_spec *spec) {
+    size_t given = env_pairs_count(volume->labels);
+    *ret = (struct description){.owned = NULL};
+    struct engine_pair *list = room(ret, given + 4);
+    for (size_t i = 0; i < given; i++)
+        list[i] = (struct engine_pair){volume->labels[i].name, volume->labels[i].value};
+    const struct engine_pair ours[] = {
+        {LABEL_RUN, plan->run},
+        {LABEL_OWNER, owner},
+        {LABEL_PROJECT, plan->project->name},
+        {"com.docker.compose.volume", volume->key},
+    };
+    memcpy(list + given, ours, sizeof ours);
+    spec->labels = list;
+    spec->options = pairs(ret, volume->options);
 }

@@ -33,6 +33,11 @@ void description_deinit(struct description *d);
  * said. */
 int64_t describe_stop_grace_s(const struct project_service *service);
 
+/* Labels and options of a volume of ours go into `spec`; `ret` owns what they need. */
+struct engine_volume_spec;
+void describe_volume(const struct plan *plan, const struct project_volume *volume,
+                     const char *owner, struct description *ret, struct engine_volume_spec *spec);
+
 /* Labels of a network of ours; `pairs` has room for LABELS_NETWORK_MAX. */
 enum { LABELS_NETWORK_MAX = 6 };
 void describe_network_labels(const struct plan *plan, const struct project_network *network,

@@ -210,8 +210,6 @@ static int exit_status(const struct trial *t, bool good) {
 int trial_run(const struct plan *plan, struct testbed *testbed,
               const struct trial_settings *settings, FILE *out, int *ret_exit_status,
               struct error *err) {
-    if (carry_check(plan, err) < 0)
-        return -1;
     cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
     /* A loader by hand goes beside whatever else is done with the project. */
     if (plan->options.mode != PLAN_LOAD && project_lock_take(plan->project->name, &lock, err) < 0)
@@ -228,6 +226,8 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
         t.settings.health_timeout_ns = HEALTH_TIMEOUT_NS_DEFAULT;
     if (!t.settings.reconnect_ns)
         t.settings.reconnect_ns = RECONNECT_NS_DEFAULT;
+    if (!t.settings.disk_free_bytes_min)
+        t.settings.disk_free_bytes_min = DISK_FREE_BYTES_MIN_DEFAULT;
     if (event_queue_init(&t.queue, err) < 0 || cancel_init(&t.forward, err) < 0 ||
         cancel_init(&t.cleanup, err) < 0 || trial_begin(&t, lane, err) < 0)
         return -1;

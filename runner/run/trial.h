@@ -24,20 +24,24 @@
 #include "runner/run/testbed.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define HEALTH_TIMEOUT_NS_DEFAULT (60 * NS_PER_SEC)
 /* How long a host that is lost may take to come back: a reboot, or a switch that learns again. */
 #define RECONNECT_NS_DEFAULT (60 * NS_PER_SEC)
+/* Below this an engine fails in the middle of things, with messages about anything but the disk. */
+#define DISK_FREE_BYTES_MIN_DEFAULT (UINT64_C(256) << 20)
 
 struct trial_settings {
-    const char *owner;          /* of all we create */
-    const char *config_path;    /* deployment's folder: where log4cplus.properties may lie */
-    uint64_t health_timeout_ns; /* per container; 0: the default */
-    uint64_t reconnect_ns;      /* 0: the default */
-    bool clean_remote;          /* remove what an earlier trial of ours left */
-    bool attach;                /* the loader's output goes to `out`, line by line */
-    const char *results_root;   /* where the folder is made; NULL: the deployment's */
-    const char *results_folder; /* of an earlier run, to go on with; NULL: make one */
+    const char *owner;            /* of all we create */
+    const char *config_path;      /* deployment's folder: where log4cplus.properties may lie */
+    uint64_t health_timeout_ns;   /* per container; 0: the default */
+    uint64_t reconnect_ns;        /* 0: the default */
+    uint64_t disk_free_bytes_min; /* on every host, where its engine keeps images; 0: the default */
+    bool clean_remote;            /* remove what an earlier trial of ours left */
+    bool attach;                  /* the loader's output goes to `out`, line by line */
+    const char *results_root;     /* where the folder is made; NULL: the deployment's */
+    const char *results_folder;   /* of an earlier run, to go on with; NULL: make one */
     struct progress *progress;
 };
 
@@ -63,7 +67,8 @@ struct trial_container {
     bool ended; /* exit_code, oom_killed and restarts are known */
     bool stopped_by_us;
     bool removed;
-    bool *fetched; /* by place in the order of collection */
+    bool *fetched;          /* by place in the order of collection */
+    struct buffer prepared; /* tar of x-seatrial.output; secret */
     int64_t exit_code;
     int64_t restarts;
     bool oom_killed;
@@ -82,11 +87,14 @@ struct outage {
 };
 
 struct trial_host {
+    struct trial *trial;
     struct outage outage;
     bool checked; /* its engine answered, and is one that we can use */
     char *engine_version, *engine_id, *os, *kernel, *storage_driver;
     int64_t cpus, memory_bytes;
     int api_minor;
+    struct host_clock clock;
+    uint64_t disk_free_bytes; /* UINT64_MAX: not known */
     struct custom *custom;
     struct custom_result custom_result;
     bool custom_ran;
@@ -109,6 +117,7 @@ struct trial {
     struct schedule schedule;
     struct cancel forward; /* raised when the trial fails or is interrupted */
     struct cancel cleanup; /* raised by the second interrupt */
+    sem_t transfers;       /* of images, that may still begin */
     struct lanes **lanes;  /* by host */
     struct trial_host *hosts;
     struct trial_image *images; /* by host, then image: trial_image() */
@@ -159,8 +168,6 @@ struct act {
     uint64_t lost_ns;     /* while the host was lost */
 };
 
-/* ERROR_CONFIG when the plan has steps that cannot be carried out yet. */
-int carry_check(const struct plan *plan, struct error *err);
 /* Carries a step out, in a lane; when its host is lost and comes back, again. */
 enum step_state carry_out(struct trial *t, size_t step, struct engine **engine, struct error *err);
 
@@ -178,10 +185,25 @@ void outage_deinit(struct outage *o);
 /* 0 good, 1 nothing to do, -1 failed. */
 typedef int act_function(struct act *act, struct error *err);
 
-act_function act_check_host, act_build_image, act_find_image, act_create_network,
-    act_create_container, act_start_container, act_wait_healthy, act_start_commands, act_wait_exit,
-    act_pre_stop, act_stop_commands, act_stop_container, act_collect_container,
-    act_remove_container, act_remove_network;
+act_function act_check_host, act_build_image, act_find_image, act_transfer_image, act_ensure_image,
+    act_create_network, act_create_volume, act_find_volume, act_create_container,
+    act_start_container, act_wait_healthy, act_fetch_output, act_start_commands, act_wait_exit,
+    act_stop_commands, act_pre_stop, act_stop_container, act_collect_container,
+    act_remove_container, act_remove_network, act_remove_volume;
+
+/*
+ * The container of the step as the engine sees it. When a create call was cut off we do not know
+ * its id: then by name, if it is of this run. Returns 1 when there is none.
+ */
+int act_find_container(const struct act *act, const struct task *task, struct engine_container *ret,
+                       struct error *err);
+
+/* Puts what prepare services left for this container into it. */
+int act_put_outputs(const struct act *act, struct error *err);
+/* Where such things lie in it, NULL-terminated: they are not collected. The caller frees the list.
+ */
+const char **act_secret_paths(const struct act *act);
+void prepared_forget(struct buffer *prepared);
 
 /* Shows a text about the running step. */
 void act_say(const struct act *act, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -13,6 +13,7 @@
 enum {
     LANES_MIN = 8, /* where engines start containers fastest: docs/decisions/0002 */
     LANES_MAX = 64,
+    TRANSFERS_MAX = 4, /* of images at once, whatever the number of hosts */
 };
 
 static size_t lane_count(const struct plan *plan, size_t host) {
@@ -24,6 +25,7 @@ static size_t lane_count(const struct plan *plan, size_t host) {
 
 static void trial_allocate(struct trial *t, lane_act *lane) {
     const struct plan *plan = t->plan;
+    sem_init(&t->transfers, 0, TRANSFERS_MAX);
     schedule_init(&t->schedule, plan->steps, plan->step_count);
     t->lanes = mem_new_array(struct lanes *, plan->host_count);
     t->hosts = mem_new_array(struct trial_host, plan->host_count);
@@ -33,7 +35,9 @@ static void trial_allocate(struct trial *t, lane_act *lane) {
     t->volumes_made = mem_new_array(bool, plan->host_count * plan->project->volume_count);
     t->times = mem_new_array(struct trial_time, plan->step_count);
     for (size_t i = 0; i < plan->host_count; i++) {
+        t->hosts[i].trial = t;
         outage_init(&t->hosts[i].outage);
+        t->hosts[i].disk_free_bytes = UINT64_MAX;
         t->lanes[i] = lanes_new(lane_count(plan, i), lane, t);
     }
     for (size_t i = 0; i < plan->container_count; i++)
@@ -83,6 +87,7 @@ static void free_containers(struct trial *t) {
         free(c->image_id);
         free(c->last_lines);
         free(c->fetched);
+        prepared_forget(&c->prepared);
     }
     free(t->containers);
 }
@@ -116,6 +121,8 @@ void trial_deinit(struct trial *t) {
     event_queue_deinit(&t->queue);
     journal_close(&t->journal);
     results_deinit(&t->results);
+    if (t->lanes)
+        sem_destroy(&t->transfers);
     cancel_deinit(&t->forward);
     cancel_deinit(&t->cleanup);
 }

@@ -5,6 +5,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/engine/network.h"
+#include "runner/engine/volume.h"
 #include "runner/report/trace.h"
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
@@ -50,9 +51,11 @@ static int sweep(struct trial *t, size_t host, struct error *err) {
         ENGINE_CONTAINER_LIST_NULL;
     cleanup(engine_network_list_deinit) struct engine_network_list networks =
         ENGINE_NETWORK_LIST_NULL;
+    cleanup(engine_volume_list_deinit) struct engine_volume_list volumes = ENGINE_VOLUME_LIST_NULL;
     if (testbed_engine(t->testbed, host, &task, &engine, err) < 0 ||
         engine_container_list(engine, labels, &task, &containers, err) < 0 ||
-        engine_network_list(engine, labels, &task, &networks, err) < 0)
+        engine_network_list(engine, labels, &task, &networks, err) < 0 ||
+        engine_volume_list(engine, labels, &task, &volumes, err) < 0)
         return -1;
     /* A loader by hand is gone; the replicas that it loaded are not its own to miss. */
     bool by_hand = t->plan->options.mode == PLAN_LOAD;
@@ -61,6 +64,8 @@ static int sweep(struct trial *t, size_t host, struct error *err) {
             leave(t, host, "container", containers.entries[i].name, "");
     for (size_t i = 0; !by_hand && i < networks.count; i++)
         leave(t, host, "network", networks.entries[i].name, "");
+    for (size_t i = 0; !by_hand && i < volumes.count; i++)
+        leave(t, host, "volume", volumes.entries[i].name, "");
     return 0;
 }
 
@@ -277,6 +282,33 @@ static void stage_json(const struct trial *t, enum trial_stage stage, struct jso
     json_set_text(object, "outcome", failed ? "failed" : done ? "good" : "skipped");
 }
 
+static void engine_json(const struct trial_host *h, struct json *engine) {
+    json_set(engine, "id", json_new_text(h->engine_id));
+    json_set(engine, "version", json_new_text(h->engine_version));
+    json_set(engine, "storage_driver", json_new_text(h->storage_driver));
+    cleanup_free char *api = text_format("1.%d", h->api_minor);
+    json_set(engine, "api", h->checked ? json_new_text(api) : json_new_null());
+}
+
+/* How we are connected to it, and how well that went; null for this machine. */
+static void ssh_json(const struct trial *t, size_t host, struct json *object) {
+    const struct testbed_host *machine = &t->testbed->hosts[host];
+    const struct host_ssh *ssh = machine->host ? host_ssh(machine->host) : NULL;
+    const struct outage *outage = &t->hosts[host].outage;
+    if (!ssh) {
+        json_set(object, "ssh", json_new_null());
+        return;
+    }
+    struct json *value = json_set_object(object, "ssh");
+    json_set_text(value, "user", ssh->user);
+    json_set_text(value, "address", ssh->address);
+    json_set_int(value, "port", ssh->port);
+    json_set_int(object, "reconnects", (int64_t)host_reconnects(machine->host));
+    json_set_int(object, "outages", (int64_t)outage->count);
+    json_set_int(object, "outages_ns", (int64_t)outage->total_ns);
+    json_set_bool(object, "lost", outage->given_up);
+}
+
 static void hosts_json(const struct trial *t, struct json *list) {
     for (size_t i = 0; i < t->plan->host_count; i++) {
         const struct trial_host *h = &t->hosts[i];
@@ -287,19 +319,20 @@ static void hosts_json(const struct trial *t, struct json *list) {
         json_set(object, "kernel", json_new_text(h->kernel));
         json_set_int(object, "cpus", h->cpus);
         json_set_int(object, "memory_bytes", h->memory_bytes);
-        json_set_int(object, "clock_offset_ns", 0); /* this machine's clock is the trial's */
-        struct json *engine = json_set_object(object, "engine");
-        json_set(engine, "id", json_new_text(h->engine_id));
-        json_set(engine, "version", json_new_text(h->engine_version));
-        json_set(engine, "storage_driver", json_new_text(h->storage_driver));
-        cleanup_free char *api = text_format("1.%d", h->api_minor);
-        json_set_text(engine, "api", api);
+        json_set_int(object, "clock_offset_ns", h->clock.offset_ns);
+        json_set_int(object, "clock_uncertain_ns", (int64_t)h->clock.uncertain_ns);
+        json_set(object, "disk_free_bytes",
+                 h->disk_free_bytes == UINT64_MAX ? json_new_null()
+                                                  : json_new_int((int64_t)h->disk_free_bytes));
+        engine_json(h, json_set_object(object, "engine"));
+        ssh_json(t, i, object);
         if (!h->custom_ran)
             continue;
         struct json *custom = json_set_object(object, "custom_command");
         json_set_int(custom, "runs", (int64_t)h->custom_result.runs);
         json_set_int(custom, "failures", (int64_t)h->custom_result.failures);
         json_set_int(custom, "overruns", (int64_t)h->custom_result.overruns);
+        json_set_int(custom, "lost", (int64_t)h->custom_result.lost);
     }
 }
 

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 static char folder[] = "/tmp/seatrial-custom-XXXXXX";
+static struct host *machine;
 
 static void the_words_are_replaced_and_nothing_else(void **state) {
     (void)state;
@@ -43,14 +44,15 @@ static struct custom *start(const char *command, const char *outputs) {
     struct error err = ERROR_NULL;
     struct custom_target target = {
         .container_id = "c1d", .container_name = "r1", .index = 0, .folder = outputs};
+    struct task task = TASK_FOREVER;
     struct custom_settings settings = {.command = command,
                                        .work_folder = folder,
-                                       .host = "local",
+                                       .host = machine,
                                        .interval_ns = 3600 * NS_PER_SEC,
                                        .targets = &target,
                                        .target_count = 1};
     struct custom *custom = NULL;
-    assert_int_equal(custom_start(&settings, &custom, &err), 0);
+    assert_int_equal(custom_start(&settings, &task, &custom, &err), 0);
     return custom;
 }
 
@@ -104,11 +106,15 @@ static void the_end_ends_a_command_that_would_not_end(void **state) {
 
 static int make_folder(void **state) {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    struct error err = ERROR_NULL;
+    struct task task = TASK_FOREVER;
+    struct host_options options = {.name = "local"};
+    return mkdtemp(folder) && host_open(&options, &task, &machine, &err) == 0 ? 0 : -1;
 }
 
 static int remove_folder(void **state) {
     (void)state;
+    host_close(machine);
     cleanup_free char *command = text_format("rm -rf %s", folder);
     return system(command);
 }
