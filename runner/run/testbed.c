@@ -3,6 +3,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/remote/target.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -177,12 +178,14 @@ size_t testbed_connect(struct testbed *testbed, const bool *wanted,
 /* ---- the whole ---- */
 
 static int add_host(struct testbed *testbed, const struct deployment_host *h, struct error *err) {
-    (void)err;
+    cleanup(target_freep) struct target *target = NULL;
+    if (target_resolve(h->ssh, NULL, &target, err) < 0)
+        return error_wrap(err, "host '%s'", h->name);
     struct testbed_host *record = &testbed->hosts[testbed->count];
     *record = (struct testbed_host){.name = text_dup(h->name),
                                     .deployment = h,
                                     .ssh = text_dup(h->ssh),
-                                    .address = text_dup(h->ssh_host)};
+                                    .address = text_dup(target->host_name)};
     pthread_mutex_init(&record->lock, NULL);
     testbed->addresses[testbed->count++] = record->address;
     return 0;
