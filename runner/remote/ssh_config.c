@@ -442,25 +442,28 @@ static int read_all(struct reading *reading, struct error *err) {
 
 /* ---- all of it ---- */
 
-/* An address in its shortest form, as known_hosts files have it; NULL: a name. malloc()ed. */
-static char *shortest_address(const char *text) {
-    unsigned char address[sizeof(struct in6_addr)];
+/* An address as known_hosts files have it: in its shortest form, unless it differs by case only.
+ * NULL: a name. malloc()ed. */
+static char *usual_address(const char *text) {
+    struct in_addr v4;
+    unsigned char v6[sizeof(struct in6_addr)];
     char shortest[INET6_ADDRSTRLEN];
-    if (inet_pton(AF_INET, text, address) == 1)
-        return text_dup(text);
+    if (inet_aton(text, &v4)) { /* "10.1" too */
+        inet_ntop(AF_INET, &v4, shortest, sizeof shortest);
+        return text_dup(shortest);
+    }
     size_t size = strcspn(text, "%"); /* an interface's name follows */
     cleanup_free char *bare = text_format("%.*s", (int)size, text);
-    if (inet_pton(AF_INET6, bare, address) != 1 ||
-        !inet_ntop(AF_INET6, address, shortest, sizeof shortest))
+    if (inet_pton(AF_INET6, bare, v6) != 1 || !inet_ntop(AF_INET6, v6, shortest, sizeof shortest))
         return NULL;
-    return text_format("%s%s", shortest, text + size);
+    return text_format("%s%s", strcasecmp(bare, shortest) == 0 ? bare : shortest, text + size);
 }
 
 static int settle_host(struct ssh_config *config, const char *host, struct error *err) {
     cleanup_free char *settled = NULL;
     if (expand_host_name(config, host, &settled, err) < 0)
         return -1;
-    config->host = shortest_address(settled);
+    config->host = usual_address(settled);
     if (config->host)
         return 0;
     for (char *c = settled; *c; c++)

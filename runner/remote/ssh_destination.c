@@ -14,14 +14,23 @@ void ssh_destination_deinit(struct ssh_destination *d) {
     *d = SSH_DESTINATION_NULL;
 }
 
-/* Nothing that a program, a terminal or a file of known hosts would take for something else. */
-static bool clean(const char *text) {
+/* Nothing that a shell, a terminal or a file of known hosts would take for something else; ssh
+ * refuses these too. */
+static bool clean(const char *text, const char *forbidden) {
     if (text[0] == '\0' || text[0] == '-')
         return false;
     for (const char *c = text; *c; c++)
-        if (isspace((unsigned char)*c) || iscntrl((unsigned char)*c))
+        if (iscntrl((unsigned char)*c) || strchr(forbidden, *c))
             return false;
     return true;
+}
+
+bool ssh_destination_host_clean(const char *host) {
+    return clean(host, " '`\"$\\;&<>|(){},");
+}
+
+bool ssh_destination_user_clean(const char *user) {
+    return clean(user, "'`\";&<>|(){}");
 }
 
 /* Cuts `host` at its port, which stays behind the colon; NULL when there is none. */
@@ -62,7 +71,8 @@ int ssh_destination_parse(const char *text, struct ssh_destination *ret, struct 
     const char *port = cut_port(&host);
     uint64_t number;
     struct error ignored = ERROR_NULL;
-    if (!clean(host) || (user && !clean(user)) || strchr(host, '/') || strchr(host, '[') ||
+    if (!ssh_destination_host_clean(host) || (user && !ssh_destination_user_clean(user)) ||
+        strchr(host, '/') || strchr(host, '[') ||
         (port && text_to_u64(port, 1, UINT16_MAX, &number, &ignored) < 0)) {
         char safe[256];
         return error_set(err, ERROR_CONFIG, "'%s' is not [user@]host[:port]",

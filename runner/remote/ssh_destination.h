@@ -8,6 +8,8 @@
 
 #include "lib/error.h"
 
+#include <stdbool.h>
+
 struct ssh_destination {
     char *user, *host, *port; /* malloc()ed; user and port NULL when not given; port from 1 on */
 };
@@ -15,3 +17,7 @@ struct ssh_destination {
 void ssh_destination_deinit(struct ssh_destination *d);
 
 int ssh_destination_parse(const char *text, struct ssh_destination *ret, struct error *err);
+
+/* What comes from elsewhere, as HostName and User. */
+bool ssh_destination_host_clean(const char *host);
+bool ssh_destination_user_clean(const char *user);

@@ -34,7 +34,7 @@ static const struct ssh_keyword keywords[] = {
     USED("ServerAliveCountMax", COUNT, SERVER_ALIVE_COUNT_MAX),
     USED("ProxyJump", JUMP, PROXY_JUMP),
     USED("ProxyCommand", COMMAND, PROXY_COMMAND),
-    USED("Compression", FLAG, COMPRESSION),
+    USED("Compression", YES_NO, COMPRESSION),
     USED("Ciphers", TEXT, CIPHERS),
     USED("MACs", TEXT, MACS),
     USED("KexAlgorithms", TEXT, KEX_ALGORITHMS),
@@ -279,6 +279,7 @@ static bool number_within(const char *text, uint64_t min, uint64_t max) {
 bool ssh_keyword_accepts(const struct ssh_keyword *keyword, const char *value) {
     switch (keyword->kind) {
     case SSH_KEYWORD_FLAG: return place_of(value, flags) >= 0;
+    case SSH_KEYWORD_YES_NO: return place_of(value, flags) % 2 == 0;
     case SSH_KEYWORD_CHECKING: return place_of(value, checks) >= 0;
     case SSH_KEYWORD_FAMILY: return place_of(value, families) >= 0;
     case SSH_KEYWORD_TIME: return strcasecmp(value, "none") == 0 || seconds_of(value) >= 0;
@@ -290,7 +291,8 @@ bool ssh_keyword_accepts(const struct ssh_keyword *keyword, const char *value) {
 
 const char *ssh_keyword_expects(const struct ssh_keyword *keyword) {
     switch (keyword->kind) {
-    case SSH_KEYWORD_FLAG: return "yes or no";
+    case SSH_KEYWORD_FLAG:
+    case SSH_KEYWORD_YES_NO: return "yes or no";
     case SSH_KEYWORD_CHECKING: return "yes, no, ask or accept-new";
     case SSH_KEYWORD_FAMILY: return "any, inet or inet6";
     case SSH_KEYWORD_TIME: return "seconds, or a time as 1m30s";

@@ -22,6 +22,7 @@ enum ssh_keyword_kind {
     SSH_KEYWORD_IDENTITY,
     SSH_KEYWORD_TEXT, /* and now those with one checked value */
     SSH_KEYWORD_FLAG,
+    SSH_KEYWORD_YES_NO, /* a flag that is not `true` or `false` */
     SSH_KEYWORD_TIME,
     SSH_KEYWORD_COUNT,
     SSH_KEYWORD_PORT,

@@ -326,6 +326,8 @@ static void make_plain(const struct making *making, struct target *target) {
         [SSH_CONFIG_CHECK_NEW] = TARGET_CHECK_ACCEPT_NEW,
     }[ssh_config_checking(text_of(making, SSH_CONFIG_STRICT_HOST_KEY_CHECKING, "ask"))];
     target->host_key_alias = text_dup(text_of(making, SSH_CONFIG_HOST_KEY_ALIAS, NULL));
+    for (char *c = target->host_key_alias; c && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
     target->hash_known_hosts = ssh_config_flag(text_of(making, SSH_CONFIG_HASH_KNOWN_HOSTS, "no"));
     target->host_key_algorithms = text_dup(text_of(making, SSH_CONFIG_HOST_KEY_ALGORITHMS, NULL));
     target->ciphers = text_dup(text_of(making, SSH_CONFIG_CIPHERS, NULL));
@@ -338,6 +340,21 @@ static void make_plain(const struct making *making, struct target *target) {
     target->server_alive_count_max =
         (int64_t)number_of(making, SSH_CONFIG_SERVER_ALIVE_COUNT_MAX, "3");
     target->compression = ssh_config_flag(text_of(making, SSH_CONFIG_COMPRESSION, "no"));
+}
+
+/* As ssh: they end up in commands that people copy, and in files of known hosts. */
+static int check_names(const struct making *making, const struct target *target,
+                       struct error *err) {
+    const struct ssh_config_value *values = making->config->values;
+    bool host = ssh_destination_host_clean(target->host_name);
+    if (host && ssh_destination_user_clean(target->user))
+        return 0;
+    char safe[256];
+    text_safe(host ? target->user : target->host_name, safe, sizeof safe);
+    error_set(err, ERROR_CONFIG, "'%s' is not usable as the name of a %s", safe,
+              host ? "user" : "host");
+    const char *where = values[host ? SSH_CONFIG_USER : SSH_CONFIG_HOST_NAME].where;
+    return where ? error_wrap(err, "%s", where) : -1;
 }
 
 static int make_target(const char *name, const struct ssh_config *config, const struct self *self,
@@ -362,7 +379,7 @@ static int make_target(const char *name, const struct ssh_config *config, const 
         {0, NULL},
     };
     memcpy(making.tokens, tokens, sizeof tokens);
-    if (make_files(&making, target, err) < 0 ||
+    if (check_names(&making, target, err) < 0 || make_files(&making, target, err) < 0 ||
         make_agent(&making, &target->identity_agent, err) < 0)
         return -1;
     *ret = take_ptr(target);
