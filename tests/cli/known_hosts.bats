@@ -109,7 +109,7 @@ fourth $(key other)
 EOF
   ssh-keygen -q -H -f "$known"
   rm "$known.old"
-  ! grep -q first "$known"
+  run ! grep -q first "$known"
   for name in first FIRST second.example alias third fourth fifth; do
     agree "$name" 22
   done
@@ -165,7 +165,7 @@ EOF
   [ "$(stat -c %a "$new" "${new%/*}" | tr '\n' ' ')" = "600 700 " ]
   ssh-keygen -q -F some.host -f "$new"
   ssh-keygen -q -F '[hidden.host]:2222' -f "$new"
-  ! grep -q hidden "$new"
+  run ! grep -q hidden "$new"
   run -0 "$ours" check hidden.host 2222 host.pub "$new"
   [[ $output == match* ]]
 }

@@ -191,16 +191,16 @@ signs() {
   echo nonsense >nonsense
   mkdir folder
   ssh-keygen -q -t dsa -N '' -f dsa
-  head -c 100 ed25519 >cut
+  head -c 100 ed25519 >short
   cp ecdsa256.pub public
-  chmod 600 nonsense cut public
-  run -0 "$ours" list - all nonsense folder dsa cut public missing ed25519
+  chmod 600 nonsense short public
+  run -0 "$ours" list - all nonsense folder dsa short public missing ed25519
   [[ ${lines[0]} == "file 'ed25519' SHA256:"* ]]
   problems=${lines[1]}
   [[ $problems == *"'nonsense': no private key in PEM format"* ]]
   [[ $problems == *"'folder' is not a regular file"* ]]
   [[ $problems == *"'dsa'"*"ssh-dss"* ]]
-  [[ $problems == *"'cut': a private key of OpenSSH without its end"* ]]
+  [[ $problems == *"'short': a private key of OpenSSH without its end"* ]]
   [[ $problems == *"'public' is a public key that the agent does not hold"* ]]
   [[ $problems != *missing* ]]
 }
