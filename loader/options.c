@@ -32,6 +32,7 @@ enum {
     KEY_REQUEST_TIMEOUT,
     KEY_CONNECT_TIMEOUT,
     KEY_SEED,
+    KEY_METRICS,
     KEY_VERSION
 };
 /* -h would look like one of the original letters. */
@@ -130,6 +131,10 @@ static const struct row rows[] = {
     {KEY_SEED, "seed", "NUMBER", NUMBER, 0, UINT64_MAX, NULL, AT(seed), GROUP_OURS,
      "Payload bytes and client ids follow from it; the same seed twice against one chain repeats "
      "the clients' ids (default: a random one, which is printed)"},
+
+    {KEY_METRICS, "metrics", "[ADDRESS:]PORT", TEXT, 0, 0, NULL, AT(metrics), GROUP_OURS,
+     "Serve Prometheus metrics at /metrics while the load runs (on 127.0.0.1 unless an address is "
+     "given; port 0: any, which is printed)"},
 
     {'o', "output", "FILE", TEXT, 0, 0, NULL, AT(merged_path), GROUP_OURS,
      "Of `loader merge': where the merged log goes"},

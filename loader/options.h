@@ -66,6 +66,7 @@ struct options {
     uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;
     const char *out_path;
+    const char *metrics; /* where to listen; NULL: nowhere */
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
     uint64_t seed;

@@ -9,6 +9,7 @@
 #include "lib/text.h"
 #include "loader/engine.h"
 #include "loader/limits.h"
+#include "loader/metrics.h"
 #include "loader/progress.h"
 #include "loader/replicas.h"
 #include "loader/streams.h"
@@ -37,6 +38,7 @@ struct trial {
     struct workload workload;
     struct record record;
     struct progress progress;
+    struct load_metrics metrics;
     struct durations *durations; /* NULL with -i 0 */
     const char *log_file;        /* NULL: the log goes to the console, by -l */
     FILE *histograms;            /* latency.hlog */
@@ -49,6 +51,7 @@ struct trial {
 static const char logger[] = "loader";
 
 static void trial_deinit(struct trial *t) {
+    load_metrics_deinit(&t->metrics);
     if (t->durations)
         durations_free(t->durations);
     if (t->histograms) {
@@ -174,6 +177,7 @@ static void note(void *context, const char *text) {
 static void tell(void *context, const struct engine_progress *progress) {
     struct trial *t = context;
     progress_tell(&t->progress, progress);
+    load_metrics_tell(&t->metrics, progress);
     log_debug(logger, "%" PRIu64 " sent, %" PRIu64 " acknowledged", progress->sent,
               progress->outcomes[OUTCOME_ACKNOWLEDGED]);
 }
@@ -431,14 +435,24 @@ static int finish(struct trial *t, int outcome, struct error *err) {
     return outcome == DRIVER_INTERRUPTED ? TRIAL_INTERRUPTED : judge(t, &summary);
 }
 
+static int open_metrics(struct trial *t, struct error *err) {
+    if (load_metrics_open(&t->metrics, err) < 0)
+        return -1;
+    if (t->metrics.server)
+        fprintf(stderr, "loader: metrics on port %u\n", metrics_port(t->metrics.server));
+    return 0;
+}
+
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
     cleanup(trial_deinit) struct trial t = {
         .options = options, .cancel = cancel, .threads = threads_for(options)};
     progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options);
+    load_metrics_init(&t.metrics, options);
     if (open_log(&t, err) < 0)
         return -1;
     int r = -1;
-    if (prepare_out(&t, err) == 0 && prepare_load(&t, err) == 0 && open_record(&t, err) == 0)
+    if (open_metrics(&t, err) == 0 && prepare_out(&t, err) == 0 && prepare_load(&t, err) == 0 &&
+        open_record(&t, err) == 0)
         r = finish(&t, drive(&t, err), err);
     log_close();
     return r;
