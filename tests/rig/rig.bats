@@ -284,6 +284,18 @@ no_process_of() {
   [ -z "$(processes_of "$1" "$2")" ]
 }
 
+@test "a host's engine can be Podman" {
+  need_part podman
+  local root=$BATS_TEST_TMPDIR/podman
+  rig up 1 --root "$root" --engine podman --until $$
+  tar -C / -c --dereference bin/busybox >"$BATS_TEST_TMPDIR/tar"
+  rig exec --root "$root" 1 docker import - sleeper:1 <"$BATS_TEST_TMPDIR/tar"
+  [ "$(rig exec --root "$root" 1 docker run --rm --network host sleeper:1 /bin/busybox hostname)" = h1 ]
+  [[ $(rig exec --root "$root" 1 docker version --format '{{json .Server.Components}}') == *Podman* ]]
+  rig down --root "$root"
+  nothing_left_of "$root"
+}
+
 @test "a command runs with a rig around it, and its exit status is handed back" {
   local root=$BATS_TEST_TMPDIR/around
   # shellcheck disable=SC2016 # the inner shell knows it

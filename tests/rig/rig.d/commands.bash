@@ -24,6 +24,7 @@ check_machine() {
 engine_folder() {
   case $1 in
     none | 20.10) echo "$1" ;;
+    podman) "$here/parts" podman || die "Podman cannot be had here" ;;
     26.1 | 28.5) "$here/parts" "engine-$1" || die "engine $1 cannot be had here" ;;
     *) die "there is no engine $1" ;;
   esac

@@ -75,17 +75,46 @@ engine_runs() {
 }
 
 start_engine() {
-  local n=$1 deadline=$((SECONDS + 60)) dockerd
+  local deadline=$((SECONDS + 60))
   engine_runs && return 0
   rm -f /run/docker.pid
+  if [ "$(cat /run/rig/version)" = podman ]; then run_podman; else run_dockerd "$1"; fi
+  until engine_answers; do
+    if ! kill -0 $! 2>/dev/null || [ $SECONDS -ge $deadline ]; then return 1; fi
+    sleep 0.02
+  done
+}
+
+run_dockerd() {
+  local n=$1
   PATH=$(cat /run/rig/engine)/bin:$PATH dockerd --host unix:///run/docker.sock --host unix:///run/rig/docker.sock \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$name/h$n" --bridge=none --iptables=false --ip6tables=false \
     --shutdown-timeout 10 --log-level warn >>/run/rig/dockerd.log 2>&1 3>&- &
-  dockerd=$!
-  until engine_answers; do
-    kill -0 "$dockerd" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
-    sleep 0.02
-  done
+}
+
+# Podman listens at one place only; where a docker client would look, and where Podman's own would, are links to it.
+run_podman() {
+  local part
+  part=$(cat /run/rig/engine)
+  mkdir -p /run/podman /etc/containers
+  cp -r "$part/etc/containers/." /etc/containers
+  cat >/etc/containers/containers.conf <<EOF
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+conmon_path = ["$part/bin/conmon"]
+helper_binaries_dir = ["$part/bin"]
+[engine.runtimes]
+crun = ["$part/bin/crun"]
+EOF
+  ln -sf /run/rig/docker.sock /run/docker.sock
+  ln -sf /run/rig/docker.sock /run/podman/podman.sock
+  ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified # beside controllers of version 1 it is misled
+  rm -f /run/rig/docker.sock
+  "$part/bin/podman" --root /var/lib/docker/podman --storage-driver overlay system service --time 0 unix:///run/rig/docker.sock \
+    >>/run/rig/dockerd.log 2>&1 3>&- &
+  echo $! >/run/docker.pid
 }
 
 stop_engine() {
