@@ -31,6 +31,7 @@ struct command_context {
     enum ansi_mode ansi;
     uint64_t engine_timeout_ns;    /* 0: the engine client's default */
     uint64_t reconnect_timeout_ns; /* 0: the trial's default */
+    const char *ssh_config;        /* NULL: the user's and the system's */
     struct progress *progress;
     char owner[256]; /* user@host: what we create carries it */
 };

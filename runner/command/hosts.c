@@ -71,7 +71,7 @@ int command_hosts_choose(const struct command_context *context, const struct hos
     struct engine_options engine;
     if (command_read_files(context, &hosts.files, err) < 0 ||
         command_engine_options(context, &engine, err) < 0 ||
-        testbed_new(hosts.files.deployment, &engine, &hosts.testbed, err) < 0)
+        testbed_new(hosts.files.deployment, &engine, context->ssh_config, &hosts.testbed, err) < 0)
         return -1;
     hosts.hosts = mem_new_array(struct command_host, hosts.testbed->count);
     for (size_t i = 0; i < hosts.testbed->count; i++)

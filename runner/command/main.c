@@ -16,6 +16,7 @@ enum {
     OPTION_ANSI,
     OPTION_ENGINE_TIMEOUT,
     OPTION_RECONNECT_TIMEOUT,
+    OPTION_SSH_CONFIG,
     HELP_MAX = 16 << 10
 };
 
@@ -31,6 +32,8 @@ static const struct argp_option options[] = {
      "how long an engine may take for one answer (60s)", 0},
     {"reconnect-timeout", OPTION_RECONNECT_TIMEOUT, "DURATION", 0,
      "how long a host that is lost may take to come back (60s)", 0},
+    {"ssh-config", OPTION_SSH_CONFIG, "FILE", 0,
+     "instead of ~/.ssh/config and the system's, as `ssh -F`", 0},
     {0},
 };
 
@@ -78,6 +81,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         if (text_to_duration_ns(arg, &a->context->reconnect_timeout_ns, &err) < 0)
             argp_error(state, "--reconnect-timeout: %s", err.text);
         return 0;
+    case OPTION_SSH_CONFIG: a->context->ssh_config = arg; return 0;
     case ARGP_KEY_ARG: /* the command: what follows is its own */
         a->command = state->next - 1;
         state->next = state->argc;

@@ -136,7 +136,7 @@ int command_carry_out(const struct command_context *context, const struct comman
     cleanup(plan_freep) struct plan *plan = NULL;
     int status = 0;
     if (command_engine_options(context, &engine, &err) < 0 ||
-        testbed_new(files->deployment, &engine, &testbed, &err) < 0)
+        testbed_new(files->deployment, &engine, context->ssh_config, &testbed, &err) < 0)
         return command_fail(context, &err);
     struct plan_options placed = *options;
     placed.addresses = testbed->addresses;

@@ -72,6 +72,7 @@ static void settle(const struct testbed *testbed, struct testbed_host *record) {
 static int open_host(const struct testbed *testbed, struct testbed_host *record,
                      const struct task *task, struct error *err) {
     cleanup(machine_deinit) struct machine machine = machine_of(testbed, record);
+    machine.options.config_file = testbed->ssh_config;
     if (host_open(&machine.options, task, &record->host, err) < 0)
         return -1;
     settle(testbed, record);
@@ -179,7 +180,7 @@ size_t testbed_connect(struct testbed *testbed, const bool *wanted,
 
 static int add_host(struct testbed *testbed, const struct deployment_host *h, struct error *err) {
     cleanup(target_freep) struct target *target = NULL;
-    if (target_resolve(h->ssh, NULL, &target, err) < 0)
+    if (target_resolve(h->ssh, testbed->ssh_config, &target, err) < 0)
         return error_wrap(err, "host '%s'", h->name);
     struct testbed_host *record = &testbed->hosts[testbed->count];
     *record = (struct testbed_host){.name = text_dup(h->name),
@@ -201,12 +202,13 @@ static void add_local(struct testbed *testbed) {
 }
 
 int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
-                struct testbed **ret, struct error *err) {
+                const char *ssh_config, struct testbed **ret, struct error *err) {
     bool hosts = deployment->testbed.provider == DEPLOYMENT_HOSTS;
     size_t count = hosts ? deployment->testbed.host_count : 0;
     cleanup(testbed_closep) struct testbed *testbed = mem_new(struct testbed);
     testbed->deployment = deployment;
     testbed->engine = *engine;
+    testbed->ssh_config = ssh_config;
     testbed->hosts = mem_new_array(struct testbed_host, count + 1);
     testbed->addresses = mem_new_array(const char *, count + 1);
     for (size_t i = 0; i < count; i++)
@@ -215,33 +217,6 @@ int testbed_new(const struct deployment *deployment, const struct engine_options
     add_local(testbed);
     *ret = take_ptr(testbed);
     return 0;
-}
-
-static int choose(const struct testbed *testbed, const char *const *only, bool *wanted,
-                  struct error *err) {
-    for (; *only; only++) {
-        long i = testbed_find(testbed, *only, err);
-        if (i < 0)
-            return -1;
-        wanted[i] = true;
-    }
-    return 0;
-}
-
-int testbed_open(const struct deployment *deployment, const struct engine_options *engine,
-                 const char *const *only, const struct testbed_watch *watch,
-                 const struct task *task, struct testbed **ret, struct error *err) {
-    cleanup(testbed_closep) struct testbed *testbed = NULL;
-    if (testbed_new(deployment, engine, &testbed, err) < 0)
-        return -1;
-    cleanup_free bool *wanted = mem_new_array(bool, testbed->count);
-    if (only && choose(testbed, only, wanted, err) < 0)
-        return -1;
-    size_t failed = testbed_connect(testbed, only ? wanted : NULL, watch, task);
-    if (task_check(task, err) < 0)
-        return error_wrap(err, "connect to the hosts");
-    *ret = take_ptr(testbed);
-    return failed ? 1 : 0;
 }
 
 static void close_host(struct testbed_host *record) {
@@ -283,13 +258,4 @@ int testbed_engine(const struct testbed *testbed, size_t host, const struct task
         return error_set(err, ERROR_UNREACHABLE, "host '%s' was not connected to", h->name);
     *err = h->err;
     return -1;
-}
-
-int testbed_refuse(const struct testbed *testbed, struct error *err) {
-    size_t failed = 0;
-    for (size_t i = 0; i < testbed->count; i++)
-        if (testbed->hosts[i].err.kind != ERROR_NONE && failed++ == 0)
-            *err = testbed->hosts[i].err;
-    return failed > 1 ? error_wrap(err, "%zu of %zu hosts cannot be used", failed, testbed->count)
-                      : -1;
 }

@@ -38,6 +38,7 @@ struct testbed {
     const char **addresses; /* by host of the deployment; for plan_options.addresses */
     const struct deployment *deployment;
     struct engine_options engine; /* of this machine */
+    const char *ssh_config;
 };
 
 /* Is told when a host is open or has failed, on the thread that opens the testbed. */
@@ -47,12 +48,12 @@ struct testbed_watch {
 };
 
 /*
- * Reads the user's SSH configuration for where the hosts are; connects to nobody. Borrows the
- * deployment and what `engine` (this machine's, as the environment says) points to.
- * Errors: ERROR_CONFIG.
+ * Reads the user's SSH configuration (`ssh_config`: that file instead; or NULL) for where the hosts
+ * are; connects to nobody. Borrows the deployment, the file's name and what `engine` (this
+ * machine's, as the environment says) points to. Errors: ERROR_CONFIG.
  */
 int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
-                struct testbed **ret, struct error *err);
+                const char *ssh_config, struct testbed **ret, struct error *err);
 void testbed_close(struct testbed *testbed);
 static inline void testbed_closep(struct testbed **testbed) {
     if (*testbed)
@@ -70,22 +71,9 @@ size_t testbed_connect(struct testbed *testbed, const bool *wanted,
 int testbed_connect_one(struct testbed *testbed, size_t host, const struct task *task,
                         struct error *err);
 
-/*
- * Both, for commands: `only` names the hosts, NULL-terminated; NULL: all that run containers.
- * Returns 1 when some could not be opened. Faults: ERROR_CONFIG, ERROR_NOT_FOUND (no host of such
- * a name), ERROR_CANCELLED.
- */
-int testbed_open(const struct deployment *deployment, const struct engine_options *engine,
-                 const char *const *only, const struct testbed_watch *watch,
-                 const struct task *task, struct testbed **ret, struct error *err);
-
 /* Index of the host of that name; -1 and ERROR_NOT_FOUND with the nearest name as a hint. */
 long testbed_find(const struct testbed *testbed, const char *name, struct error *err);
 
 /* A connection to the engine of a host; the host's own error when it is not open. */
 int testbed_engine(const struct testbed *testbed, size_t host, const struct task *task,
                    struct engine **ret, struct error *err);
-
-/* The first error of a host that could not be opened, wrapped with how many others there are; for
- * commands that need all of them. Always -1. */
-int testbed_refuse(const struct testbed *testbed, struct error *err);
