@@ -89,6 +89,8 @@ struct host_exec {
     const char *command;        /* for the user's login shell; as sh(1) reads it. With a terminal
                                    also NULL: that shell itself */
     const struct source *input; /* NULL: none */
+    const int *input_fd;        /* or what is read from this, when there is something: pipes,
+                                   terminals, sockets */
     const struct sink *output;  /* NULL: dropped; their callbacks run on the caller's thread */
     const struct sink *errors;  /* NULL: the last 4 KiB go to `ret->errors` */
     bool terminal;              /* this process's own instead of the three, which are NULL then; for

@@ -31,12 +31,19 @@ static void end_input(struct pumping *p) {
     p->input_fd = -1;
 }
 
+static ssize_t pull_input(const struct pumping *p, struct error *err) {
+    const struct source *input = p->exec->input;
+    if (input)
+        return input->pull(input->arg, p->pending, PIECE_BYTES, err);
+    ssize_t n = read(*p->exec->input_fd, p->pending, PIECE_BYTES);
+    return n < 0 && errno != EAGAIN && errno != EINTR ? 0 : n; /* it is no more: that is an end */
+}
+
 static int send_input(struct pumping *p, struct error *err) {
     if (p->pending_at == p->pending_size) {
-        const struct source *input = p->exec->input;
-        ssize_t n = input->pull(input->arg, p->pending, PIECE_BYTES, err);
+        ssize_t n = pull_input(p, err);
         if (n < 0)
-            return -1;
+            return p->exec->input ? -1 : 0;
         if (n == 0) {
             end_input(p);
             return 0;
@@ -83,15 +90,18 @@ static int receive(struct pumping *p, int *fd, const struct sink *sink, bool kee
 }
 
 static int step(struct pumping *p, const struct task *task, struct error *err) {
-    struct pollfd fds[4] = {
+    /* A descriptor has to have something before it is read: reading would wait. */
+    bool ask = p->input_fd >= 0 && p->exec->input_fd && p->pending_at == p->pending_size;
+    struct pollfd fds[5] = {
         {.fd = p->output_fd, .events = POLLIN},
         {.fd = p->errors_fd, .events = POLLIN},
-        {.fd = p->input_fd, .events = POLLOUT},
+        {.fd = ask ? -1 : p->input_fd, .events = POLLOUT},
         {.fd = task->cancel ? task->cancel->event_fd : -1, .events = POLLIN},
+        {.fd = ask ? *p->exec->input_fd : -1, .events = POLLIN},
     };
     if (task_check(task, err) < 0)
         return -1;
-    int n = poll(fds, 4, instant_poll_ms(task->deadline, clock_instant(), -1));
+    int n = poll(fds, 5, instant_poll_ms(task->deadline, clock_instant(), -1));
     if (n < 0 && errno != EINTR)
         return error_set_os(err, ERROR_IO, errno, "poll");
     if (n <= 0)
@@ -101,7 +111,7 @@ static int step(struct pumping *p, const struct task *task, struct error *err) {
         r = receive(p, &p->output_fd, p->exec->output, false, err);
     if (r == 0 && fds[1].revents)
         r = receive(p, &p->errors_fd, p->exec->errors, true, err);
-    if (r == 0 && p->input_fd >= 0 && fds[2].revents)
+    if (r == 0 && p->input_fd >= 0 && (fds[2].revents || fds[4].revents))
         r = send_input(p, err);
     return r;
 }
@@ -125,7 +135,8 @@ static void write_errors(const struct pumping *p, struct host_exec_result *ret) 
 int pump_run(const struct pump *pump, const struct host_exec *exec, const struct task *task,
              struct host_exec_result *ret, struct error *err) {
     cleanup_free char *piece = mem_alloc(PIECE_BYTES);
-    cleanup_free char *pending = exec->input ? mem_alloc(PIECE_BYTES) : NULL;
+    bool has_input = exec->input || exec->input_fd;
+    cleanup_free char *pending = has_input ? mem_alloc(PIECE_BYTES) : NULL;
     struct pumping p = {.exec = exec,
                         .input_fd = pump->input_fd,
                         .output_fd = pump->output_fd,
@@ -136,7 +147,7 @@ int pump_run(const struct pump *pump, const struct host_exec *exec, const struct
     set_non_blocking(p.input_fd);
     set_non_blocking(p.output_fd);
     set_non_blocking(p.errors_fd);
-    if (!exec->input)
+    if (!has_input)
         end_input(&p);
     int r = 0;
     while (r == 0 && (p.output_fd >= 0 || p.errors_fd >= 0))
