@@ -58,6 +58,7 @@ struct command {
     X(load, "start the loader by hand against running replicas")                                   \
     X(collect, "fetch what is still on the hosts of a run")                                        \
     X(down, "stop, collect and remove the trial's containers")                                     \
+    X(ssh, "a shell or a command on a host")                                                       \
     X(doctor, "check the hosts and their engines; says what to do")                                \
     X(config, "the merged Compose project")                                                        \
     X(completion, "a script that completes commands in the shell")                                 \

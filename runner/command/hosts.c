@@ -53,7 +53,7 @@ static int check_chosen(const struct hosts_chosen *chosen, const struct command_
         buffer_init(&names, ERROR_HINT_MAX - 64);
         for (size_t h = 0; h < all->count; h++)
             buffer_format(&names, "%s%s", h ? ", " : "", all->hosts[h].name);
-        error_set(err, ERROR_USAGE, "--machine: there is no host '%s' in this deployment",
+        error_set(err, ERROR_USAGE, "there is no host '%s' in this deployment",
                   chosen->patterns[i]);
         return error_hint(err, "its hosts are: %s%s", buffer_string(&names),
                           names.overflowed ? ", ..." : "");
