@@ -59,6 +59,7 @@ struct command {
     X(collect, "fetch what is still on the hosts of a run")                                        \
     X(down, "stop, collect and remove the trial's containers")                                     \
     X(ssh, "a shell or a command on a host")                                                       \
+    X(tunnel, "the hosts' engines as local sockets, for any Docker client")                        \
     X(doctor, "check the hosts and their engines; says what to do")                                \
     X(config, "the merged Compose project")                                                        \
     X(completion, "a script that completes commands in the shell")                                 \

@@ -7,7 +7,6 @@ const struct command commands[] = {
     {"machines", "the testbed's machines", NULL, NULL},
     {"report", "the results of a run again", NULL, NULL},
     {"compare", "two runs side by side", NULL, NULL},
-    {"tunnel", "keep tunnels to the hosts' engines open", NULL, NULL},
 #define X(name, summary) {#name, summary, &name##_argp, command_##name},
     COMMANDS(X)
 #undef X
