@@ -303,6 +303,8 @@ int http_stream_carry(struct http_stream *stream, const struct http_stream_io *i
     int r = task_check(task, err);
     if (r == 0)
         r = receive(c); /* what came early, and what TLS has read already */
+    if (r == 0)
+        r = take_input(c, false); /* nobody wakes us for a source */
     while (r == 0 && !c->server_ended)
         r = turn(c);
     return r;
