@@ -406,7 +406,7 @@ static bool hear_salvaged(struct call *call) {
 /* ---- results ---- */
 
 /* Why the server's certificate was not accepted: the X509_V_ERR_ values of OpenSSL's x509_vfy.h. */
-static const char *certificate_fault(CURL *easy) {
+static const char *certificate_fault(CURL *easy, const char *text) {
     static const struct {
         long code;
         const char *text;
@@ -420,11 +420,13 @@ static const char *certificate_fault(CURL *easy) {
         {23, "was revoked"},
     };
     long code = 0;
+    if (strstr(text, "subject name")) /* libcurl looks at names itself */
+        return "is for another name";
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &code);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (faults[i].code == code)
             return faults[i].text;
-    return code == 0 ? "is for another name" : "is not accepted";
+    return "is not accepted";
 }
 
 static int set_connect_error(const struct http *client, CURL *easy, const char *text,
@@ -448,7 +450,7 @@ static int set_connection_error(const struct http *client, CURL *easy, CURLcode 
                          client->connect_timeout_ms);
     case CURLE_PEER_FAILED_VERIFICATION:
         return error_set(err, ERROR_REFUSED, "the certificate of '%s' %s (%s)", client->where,
-                         certificate_fault(easy), text);
+                         certificate_fault(easy, text), text);
     case CURLE_SSL_CACERT_BADFILE:
         return error_set(err, ERROR_CONFIG, "the authority's certificate '%s' cannot be used (%s)",
                          client->ca_file ? client->ca_file : "of the system", text);
