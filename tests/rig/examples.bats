@@ -25,6 +25,10 @@ need_base_image() {
     docker import "$(tests/rig/parts base-image)" debian:bookworm-slim
 }
 
+need_stage() {
+  [ -d "build/stage/$1" ] || lacking "nothing is staged (cmake --build build/release --target stage)"
+}
+
 # The example in $1, with its results in the test's folder, and the load of $2.
 use_example() {
   compose=$SEATRIAL_SOURCE/examples/$1/compose.yaml
@@ -53,7 +57,7 @@ latencies_are_there() {
 
 @test "etcd: three nodes end with the same revision and hash, and every put was measured" {
   need_base_image
-  [ -d build/stage/etcd-load ] || lacking "nothing is staged (cmake --build build/release --target stage)"
+  need_stage etcd-load
   use_example etcd "-b 300 -c 6 -v 1000 -k 50"
   run -0 seatrial run
   [ "$(summary .verdict)" = good ]
@@ -62,6 +66,34 @@ latencies_are_there() {
   [ "$(summary .agreement.replicas)" = 3 ]
   [ "$(summary .agreement.height)" = 301 ] # each put is a revision, and the first has none
   [ "$(wc -l <"$results/local/rigexample-load-1/requests.csv")" = 301 ]
+  nothing_is_left
+}
+
+@test "postgresql: both nodes have the same rows, and the latencies are pgbench's own" {
+  need_base_image
+  need_stage postgresql
+  use_example postgresql "-s 1 -c 4 -j 2 -t 100"
+  run -0 seatrial run --copy-data --keep
+  [ "$(summary .verdict)" = good ]
+  [ "$(summary .load.requests.acknowledged)" = 400 ]
+  latencies_are_there 400
+  # pgbench prints milliseconds with three decimals.
+  [[ $output == *"latency average = "*" ms"* ]]
+  mean_us=$(sed -n 's/.*latency average = \([0-9]*\)\.\([0-9]*\) ms.*/\1\2/p' <<<"$output" | tail -n 1)
+  ours_us=$(summary '.load.latency_ns.mean / 1000 | round')
+  difference_us=$((10#$mean_us - ours_us))
+  [ ${difference_us#-} -le $((ours_us / 1000 + 1)) ]
+  [ "$(summary .agreement.replicas)" = 2 ]
+  [ "$(summary .agreement.ok)" = true ]
+  [ "$(jq .height "$results/local/rigexample-primary-1/state.json")" -gt 0 ]
+
+  # The password is nowhere but in the containers: neither in what was collected, nor in how they were created.
+  password=$(docker cp rigexample-standby-1:/secret/password - | tar --extract --to-stdout)
+  [ ${#password} -ge 32 ]
+  docker inspect rigexample-{secret,primary,standby,load}-1 >"$folder/inspected.json"
+  docker image history --no-trunc seatrial-example-postgresql >>"$folder/inspected.json"
+  run ! grep -rF "$password" "$folder"
+  seatrial down || true # its verdict is of the end of containers that have ended before
   nothing_is_left
 }
 
