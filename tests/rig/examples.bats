@@ -3,6 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../functions
+load hosts
 
 # Variables come from the environment or are set in setup.
 # shellcheck disable=SC2154
@@ -13,6 +14,7 @@ setup() {
 }
 
 teardown() {
+  [ -z "${SEATRIAL_RIG_ROOT:-}" ] || rig down
   [ -z "${DOCKER_HOST:-}" ] ||
     docker ps --all --quiet --filter label=com.docker.compose.project=rigexample | xargs --no-run-if-empty docker rm --force --volumes
 }
@@ -67,6 +69,38 @@ latencies_are_there() {
   [ "$(summary .agreement.height)" = 301 ] # each put is a revision, and the first has none
   [ "$(wc -l <"$results/local/rigexample-load-1/requests.csv")" = 301 ]
   nothing_is_left
+}
+
+# The hosts of the rig, instead of this machine, with their keys pinned.
+use_hosts() {
+  local host address key
+  sed -i '/^testbed:/,$d' "$folder/deployment.yaml"
+  {
+    printf 'local: {perf_test_root: results}\n'
+    printf 'credentials: {ssh_key_path: "%s"}\n' "$RIG_KEY"
+    printf 'testbed:\n  provider: hosts\n  hosts:\n'
+    for host in $(seq "$RIG_HOSTS"); do
+      address=RIG_ADDRESS_$host
+      key=$(awk -v address="${!address}" '$1 == address && $2 == "ssh-ed25519" { print $2, $3 }' "$RIG_KNOWN_HOSTS")
+      printf '    - {name: h%s, ssh: "root@%s", host_key: "%s"}\n' "$host" "${!address}" "$key"
+    done
+  } >>"$folder/deployment.yaml"
+}
+
+@test "etcd over two hosts, two nodes on one of them: the same, with nothing changed in the images" {
+  need_base_image
+  need_stage etcd-load
+  need_rig 2
+  use_example etcd "-b 300 -c 6 -v 1000 -k 50"
+  use_hosts
+  printf 'services: {etcd: {x-seatrial: {per_host: 2}}}\n' >"$folder/over.yaml"
+  run -0 "$SEATRIAL_BIN/seatrial" -f "$compose" -f "$folder/over.yaml" -d "$folder/deployment.yaml" --progress plain run 3>&-
+  [ "$(summary .verdict)" = good ]
+  [ "$(summary .agreement.replicas)" = 3 ]
+  [ "$(summary .agreement.height)" = 301 ]
+  [ "$(summary '[.containers[] | select(.role == "replica") | .host] | sort | join(" ")')" = "h1 h1 h2" ]
+  [ "$(find "$results/" -name latency.hlog | wc -l)" = 1 ]
+  [ -z "$(rig exec 1 docker ps --all --quiet)$(rig exec 2 docker ps --all --quiet)" ]
 }
 
 @test "postgresql: both nodes have the same rows, and the latencies are pgbench's own" {
