@@ -10,11 +10,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <libssh2.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,7 +33,8 @@ struct ssh {
     struct buffer out;
     size_t out_at;
     bool too_much_unsent, too_much_memory;
-    size_t memory;
+    struct piece *pieces;
+    size_t memory; /* at most SSH_MEMORY_MAX */
     /* Before its version. */
     char greeting[256];
     size_t greeting_size;
@@ -53,36 +54,64 @@ const struct ssh_algorithms ssh_algorithms_ours = {
 
 /* ---- memory: a peer can make libssh2 keep packets; it cannot make it keep all ---- */
 
+/* In front of each piece, so that what libssh2 forgets to free (something in each new exchange of
+ * keys, for one) goes with the connection. */
+struct piece {
+    struct piece *next, **at;
+    size_t size;
+    max_align_t bytes[];
+};
+
+static struct piece *piece_of(void *bytes) {
+    return (struct piece *)(void *)((char *)bytes - offsetof(struct piece, bytes));
+}
+
+static void unlink_piece(struct ssh *ssh, struct piece *piece) {
+    *piece->at = piece->next;
+    if (piece->next)
+        piece->next->at = piece->at;
+    ssh->memory -= piece->size;
+}
+
+static void *link_piece(struct ssh *ssh, struct piece *piece, size_t size) {
+    *piece = (struct piece){.next = ssh->pieces, .at = &ssh->pieces, .size = size};
+    if (piece->next)
+        piece->next->at = &piece->next;
+    ssh->pieces = piece;
+    ssh->memory += size;
+    return piece->bytes;
+}
+
+static bool fits(struct ssh *ssh, size_t size) {
+    bool fits = size <= SSH_MEMORY_MAX && size <= SSH_MEMORY_MAX - ssh->memory;
+    ssh->too_much_memory |= !fits;
+    return fits;
+}
+
 static void *ssh_alloc(size_t size, void **abstract) {
     struct ssh *ssh = *abstract;
-    if (size > SSH_MEMORY_MAX - ssh->memory) {
-        ssh->too_much_memory = true;
+    if (!fits(ssh, size))
         return NULL;
-    }
-    void *p = malloc(size);
-    if (p)
-        ssh->memory += malloc_usable_size(p);
-    return p;
+    return link_piece(ssh, mem_alloc(sizeof(struct piece) + size), size);
 }
 
-static void ssh_release(void *p, void **abstract) {
-    struct ssh *ssh = *abstract;
-    if (p)
-        ssh->memory -= malloc_usable_size(p);
-    free(p);
+static void ssh_release(void *bytes, void **abstract) {
+    if (!bytes)
+        return;
+    struct piece *piece = piece_of(bytes);
+    unlink_piece(*abstract, piece);
+    free(piece);
 }
 
-static void *ssh_realloc(void *p, size_t size, void **abstract) {
+static void *ssh_realloc(void *bytes, size_t size, void **abstract) {
     struct ssh *ssh = *abstract;
-    size_t before = p ? malloc_usable_size(p) : 0;
-    if (size > SSH_MEMORY_MAX - ssh->memory) {
-        ssh->too_much_memory = true;
+    if (!bytes)
+        return ssh_alloc(size, abstract);
+    if (!fits(ssh, size))
         return NULL;
-    }
-    void *q = realloc(p, size);
-    if (q)
-        ssh->memory = ssh->memory - before + malloc_usable_size(q);
-    return q;
+    struct piece *piece = piece_of(bytes);
+    unlink_piece(ssh, piece);
+    return link_piece(ssh, mem_resize(piece, 1, sizeof *piece + size), size);
 }
 
 /* ---- bytes ---- */
@@ -296,6 +325,11 @@ void ssh_free(struct ssh *ssh) {
     ssh->in_budget = SIZE_MAX;
     for (int tries = 0; ssh->session && libssh2_session_free(ssh->session) != 0 && tries < 10000;
          tries++) {
+    }
+    while (ssh->pieces) {
+        struct piece *piece = ssh->pieces;
+        unlink_piece(ssh, piece);
+        free(piece);
     }
     close(ssh->fd);
     buffer_deinit(&ssh->out);

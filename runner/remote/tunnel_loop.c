@@ -196,6 +196,8 @@ static int start_link(struct tunnel *t, struct link *link, struct error *err) {
     t->starting = NULL;
     if (r == 0) {
         link_enter(link, LINK_RUNNING);
+        if (link->engine && link->fd < 0) /* it was only to be seen whether it starts */
+            finish_link(t, link);
     } else if (r == SSH_NO) {
         error_wrap(&refusal, "start a command");
         error_hint(&refusal, "sshd may allow another command only (ForceCommand), or no terminal "
