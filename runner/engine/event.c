@@ -45,13 +45,16 @@ static enum engine_health health_of(const char *action, const struct json *attri
 
 static int exit_code_of(const struct json *attributes, int64_t *ret, struct error *err) {
     const char *text = json_text_or_null(json_member(attributes, "exitCode"));
+    struct error ignored = ERROR_NULL;
+    char shown[64];
     uint64_t code;
     if (!text) /* Podman's */
         text = json_text_or_null(json_member(attributes, "containerExitCode"));
     if (!text)
         return 0;
-    if (text_to_u64(text, 0, UINT32_MAX, &code, err) < 0)
-        return error_wrap(err, "exit code");
+    if (text_to_u64(text, 0, UINT32_MAX, &code, &ignored) < 0)
+        return error_set(err, ERROR_INVALID, "the exit code is '%s'",
+                         text_safe(text, shown, sizeof shown));
     *ret = (int64_t)code;
     return 0;
 }
