@@ -60,6 +60,11 @@ static bool examine_login(struct examination *x) {
     const struct testbed_host *at = x->host->at;
     if (!at->host) {
         find_error(x, "login", &at->err);
+        char **remedy = &x->findings[x->count - 1].remedy;
+        if (!*remedy && at->ssh)
+            *remedy = text_format("is it on, and does `ssh %s` get there? The deployment file says "
+                                  "where it is",
+                                  at->ssh);
         return false;
     }
     const struct host_ssh *ssh = host_ssh(at->host);
@@ -100,6 +105,21 @@ static void examine_leftovers(struct examination *x, struct engine *engine,
         find(x, "place", FINDING_GOOD, "project '%s' has nothing there", project);
 }
 
+/* A client of the socket in front of it only knows that the connection broke: the host knows more.
+ */
+static void find_engine_error(struct examination *x, const struct error *broken) {
+    struct task task = look_task();
+    struct host *host = x->host->at->host;
+    struct error err = ERROR_NULL;
+    find_error(x, "engine",
+               broken->kind == ERROR_UNREACHABLE && host_check_engine(host, &task, &err) < 0
+                   ? &err
+                   : broken);
+    char **remedy = &x->findings[x->count - 1].remedy;
+    if (!*remedy)
+        *remedy = text_dup("start the Docker Engine there (`systemctl start docker`)");
+}
+
 /* Gives the folder in which the engine keeps its things; NULL when there is no engine. */
 static char *examine_engine(struct examination *x, const struct command_hosts *hosts) {
     struct task task = look_task();
@@ -108,7 +128,7 @@ static char *examine_engine(struct examination *x, const struct command_hosts *h
     cleanup(engine_info_deinit) struct engine_info info = ENGINE_INFO_NULL;
     if (engine_open(&x->host->at->engine, &task, &engine, &err) < 0 ||
         engine_info(engine, &task, &info, &err) < 0) {
-        find_error(x, "engine", &err);
+        find_engine_error(x, &err);
         return NULL;
     }
     find(x, "engine", FINDING_GOOD,

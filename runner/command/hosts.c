@@ -287,11 +287,13 @@ int command_container_one(const struct command_hosts *hosts, const char *word, u
         if (!best || c->number < best->number)
             best = c;
     }
-    if (!best && index)
-        return error_set(err, ERROR_NOT_FOUND, "service '%s' has no container %" PRIu64, word,
-                         index);
-    if (!best)
-        return error_set(err, ERROR_NOT_FOUND, "service '%s' has no container", word);
+    if (!best) {
+        const char *where = hosts->status ? " on the hosts that answered" : "";
+        return index ? error_set(err, ERROR_NOT_FOUND,
+                                 "service '%s' has no container %" PRIu64 "%s", word, index, where)
+                     : error_set(err, ERROR_NOT_FOUND, "service '%s' has no container%s", word,
+                                 where);
+    }
     *ret = best;
     return 0;
 }
