@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # variables of tests
 # What tests on rig hosts share: `load hosts` beside `load ../functions`.
 
 rig() {
@@ -32,4 +32,57 @@ need_rig() {
   export SEATRIAL_RIG_ROOT=$BATS_FILE_TMPDIR/rig
   rig up --until $$ "$@"
   eval "$(rig env)"
+}
+
+# ---- trials across the rig: with $folder, $project and $results of the test ----
+
+# The testbed of a deployment file: hosts h1 to hN, each reached as [user@]hN (by words "2=member@h2").
+testbed() {
+  local n word
+  echo "testbed:"
+  echo "  provider: hosts"
+  echo "  hosts:"
+  for ((n = 1; n <= RIG_HOSTS; n++)); do
+    local ssh=h$n
+    for word in "$@"; do
+      [ "${word%%=*}" != $n ] || ssh=${word#*=}
+    done
+    echo "    - {name: h$n, ssh: $ssh}"
+  done
+}
+
+# The rig's SSH configuration, to be changed by a test.
+prepare_hosts() {
+  ssh_config=$BATS_TEST_TMPDIR/ssh_config
+  cp "$RIG_SSH_CONFIG" "$ssh_config"
+}
+
+seatrial() {
+  "$SEATRIAL_BIN/seatrial" --ssh-config "$ssh_config" -f "$folder/compose.yaml" --progress plain "$@" 3>&-
+}
+
+summary() {
+  jq --raw-output "$1" "$results/summary.json"
+}
+
+# Containers, volumes and networks of the project on every host that is on, "hN: ...".
+on_hosts() {
+  local n
+  for ((n = 1; n <= RIG_HOSTS; n++)); do
+    rig exec "$n" sh -c "docker ps --all --format '{{.Names}}' --filter label=com.docker.compose.project=$project
+      docker volume ls --quiet --filter label=com.docker.compose.project=$project" 2>/dev/null | sed "s/^/h$n: /"
+  done
+}
+
+nothing_is_left() {
+  local left
+  left=$(on_hosts)
+  echo "left: $left"
+  [ -z "$left" ]
+}
+
+# How many connections the sshd of each host has accepted since it was started: "1 1 1 1 1".
+connections() {
+  local n
+  for ((n = 1; n <= RIG_HOSTS; n++)); do rig connections "$n"; done | paste -sd ' '
 }
