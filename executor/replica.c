@@ -238,6 +238,7 @@ static void on_hello(void *context, struct wire_hello_answer *answer) {
     core_get_status(r->core, &status);
     answer->primary = status.primary;
     answer->f = status.f;
+    answer->answers = 1; /* the primary's says that f + 1 have stored it */
 }
 
 static void on_note(void *context, bool warning, const char *text) {

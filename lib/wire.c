@@ -110,6 +110,7 @@ size_t wire_hello_answer_encode(const struct wire_hello_answer *m,
     bytes_put_u16(&w, m->primary);
     bytes_put_u16(&w, m->n);
     bytes_put_u16(&w, m->f);
+    bytes_put_u16(&w, m->answers);
     put_text(&w, m->text, sizeof m->text);
     return frame_end(&w, WIRE_HELLO_ANSWER);
 }
@@ -123,12 +124,15 @@ int wire_hello_answer_decode(const uint8_t *body, size_t size, struct wire_hello
     m.primary = bytes_get_u16(&r);
     m.n = bytes_get_u16(&r);
     m.f = bytes_get_u16(&r);
+    m.answers = bytes_get_u16(&r);
     get_text(&r, m.text, sizeof m.text);
     if (check_complete(&r, "HELLO_ANSWER", err) < 0)
         return -1;
-    if (m.accepted && (m.replica >= m.n || m.primary >= m.n || m.f >= m.n))
-        return error_set(err, ERROR_INVALID, "HELLO_ANSWER of replica %u, primary %u, n %u, f %u",
-                         m.replica, m.primary, m.n, m.f);
+    if (m.accepted &&
+        (m.replica >= m.n || m.primary >= m.n || m.f >= m.n || m.answers < 1 || m.answers > m.n))
+        return error_set(err, ERROR_INVALID,
+                         "HELLO_ANSWER of replica %u, primary %u, n %u, f %u, answers %u",
+                         m.replica, m.primary, m.n, m.f, m.answers);
     *ret = m;
     return 0;
 }

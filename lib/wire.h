@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2,
     WIRE_HEADER_SIZE = 12,
     WIRE_DIGEST_SIZE = 32,
     WIRE_RUN_SIZE = 64,   /* run id with its NUL */
@@ -78,6 +78,8 @@ struct wire_hello_answer {
     uint16_t primary; /* whom to send requests to, for now */
     uint16_t n;
     uint16_t f;
+    uint16_t answers; /* equal ones, of different replicas, that make a request done: 1 where one
+                         speaks for enough */
     char text[WIRE_TEXT_SIZE]; /* why not, if not accepted */
 };
 
@@ -134,7 +136,7 @@ struct wire_status {
 /* Sizes of whole frames. */
 enum {
     WIRE_HELLO_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 8 + 1 + WIRE_RUN_SIZE,
-    WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 4 * 2 + 1 + WIRE_TEXT_SIZE,
+    WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 5 * 2 + 1 + WIRE_TEXT_SIZE,
     WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 5 * 4, /* of the body, before the payload */
     WIRE_REQUEST_HEAD_SIZE = WIRE_HEADER_SIZE + WIRE_REQUEST_FIELDS_SIZE,
     WIRE_REPLY_SIZE_MAX =

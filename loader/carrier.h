@@ -26,6 +26,8 @@ struct carrier_owner {
     void *context;
     /* The time, looked at now; before answers that were just read are told. */
     uint64_t (*now)(void *context);
+    /* The moment that such a time is. */
+    struct instant (*at)(const void *context, uint64_t ns);
     /* The first byte of the client's request was given to the kernel at that time. */
     void (*begun)(void *context, uint32_t client, uint64_t at_ns);
     int (*ended)(void *context, uint32_t client, enum outcome outcome, struct error *err);

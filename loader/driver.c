@@ -133,6 +133,11 @@ static uint64_t look_at_clock(void *context) {
     return d->now_ns;
 }
 
+static struct instant moment_of(const void *context, uint64_t ns) {
+    const struct driver *d = context;
+    return instant_after(d->start, ns);
+}
+
 static void begun(void *context, uint32_t index, uint64_t at_ns) {
     struct driver *d = context;
     struct client *c = &d->clients[index];
@@ -431,6 +436,7 @@ int driver_new(const struct driver_config *config, struct driver **ret, struct e
                                         .epoll_fd = d->epoll_fd};
     const struct carrier_owner owner = {.context = d,
                                         .now = look_at_clock,
+                                        .at = moment_of,
                                         .begun = begun,
                                         .ended = ended,
                                         .late = late,

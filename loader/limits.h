@@ -40,6 +40,8 @@ enum {
 
     /* Replies read at once: a thousand of the usual ones. */
     LOADER_INPUT_SIZE = 128 * 1024,
+    /* Requests on their way to a replica for the second time. */
+    LOADER_RESENT_MAX = 1024,
     /* Connections that a thread makes at once: servers have queues for some hundred. */
     LOADER_CONNECTING_MAX = 128,
     /* Servers named by --target. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, REFUSED, WORD };
+enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, WORD };
 
 /* Keys of options without a letter: above any character. */
 enum {
@@ -73,8 +73,8 @@ static const struct row rows[] = {
      GROUP_LOAD, "Closed loop: clients in the pool; each has one request in flight"},
     {'e', "execution-time", "MS", NUMBER, 0, LOADER_EXECUTION_MS_MAX, "0", AT(execution_ms),
      GROUP_LOAD, "Simulated execution time of a request, in milliseconds"},
-    {'f', "client-pool", "FILE", REFUSED, 0, 0, NULL, 0, GROUP_LOAD,
-     "Client-pool configuration file; not supported yet"},
+    {'f', "client-pool", "FILE", TEXT, 0, 0, NULL, AT(pool_path), GROUP_LOAD,
+     "Client-pool configuration file: replicas and their addresses, f, retry timeouts"},
     {'w', "busy-wait", "0|1", NUMBER, 0, 1, "1", AT(busy_wait), GROUP_LOAD,
      "Simulate the execution time by a regular sleep (0) or a busy wait (1)"},
     {'i', "durations", "0|1", NUMBER, 0, 1, "1", AT(durations), GROUP_LOAD,
@@ -182,7 +182,6 @@ static int set_value(const struct row *row, const char *text, struct options *o,
     case RATE: rate_deinit(field); return rate_parse(text, field, err);
     case CHOICE: return set_choice(row->argument, text, field, err);
     case FLAG: *(bool *)field = true; return 0;
-    case REFUSED: return error_set(err, ERROR_USAGE, "client-pool files are not supported yet");
     case WORD: return 0;
     }
     uint64_t ns;

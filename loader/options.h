@@ -45,6 +45,7 @@ struct options {
     uint64_t payload_size;  /* -d */
     uint64_t concurrency;   /* -c; clients of the pool, in both models */
     uint64_t execution_ms;  /* -e */
+    const char *pool_path;  /* -f; NULL: none */
     uint64_t busy_wait;     /* -w: 0 or 1 */
     uint64_t durations;     /* -i: 0 or 1 */
     uint64_t log_level;     /* -l: 0 to 3 */

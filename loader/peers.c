@@ -73,9 +73,9 @@ static void failed(struct peers *p, struct peer *peer, const struct error *why,
     *peer->failure = *why;
     peer->until = peer->next = INSTANT_NEVER;
     peer->dead = !error_retryable(why->kind);
-    if (p->primary != PEERS_NOBODY)
+    if (p->primary != PEERS_NOBODY && peer->pause_ns == 0)
         note(p, why);
-    if (p->primary != PEERS_NOBODY || peer->dead)
+    if ((p->primary != PEERS_NOBODY && !p->everyone) || peer->dead)
         return;
     uint64_t pause = peer->answered   ? 0
                      : peer->pause_ns ? 2 * peer->pause_ns
@@ -88,7 +88,9 @@ static void failed(struct peers *p, struct peer *peer, const struct error *why,
 static void begin_attempt(struct peers *p, struct peer *peer, struct instant now) {
     struct error err = ERROR_NULL;
     peer->next = INSTANT_NEVER;
-    peer->until = instant_earlier(instant_after(now, LOADER_ATTEMPT_NS), p->give_up);
+    peer->until = instant_after(now, LOADER_ATTEMPT_NS);
+    if (p->primary == PEERS_NOBODY)
+        peer->until = instant_earlier(peer->until, p->give_up);
     if (connection_open(&peer->connection, &err) < 0)
         failed(p, peer, &err, now);
     else
@@ -102,7 +104,17 @@ static void follow(struct peers *p, size_t index) {
         struct peer *peer = &p->list[i];
         if (peer->connection.state == CONNECTION_CLOSED && peer->failure->kind != ERROR_NONE)
             note(p, peer->failure);
-        peer->next = INSTANT_NEVER;
+        if (!p->everyone)
+            peer->next = INSTANT_NEVER;
+    }
+}
+
+/* The primary is lost, or none was found yet: whoever comes after it and is connected. */
+static void stand_in(struct peers *p, size_t after) {
+    for (size_t i = 1; i <= p->count && p->primary == PEERS_NOBODY; i++) {
+        size_t index = (after + i) % p->count;
+        if (p->list[index].connection.state == CONNECTION_READY)
+            p->primary = (int)index;
     }
 }
 
@@ -141,6 +153,9 @@ void peers_greet(struct peers *p, size_t index, struct instant now) {
         return;
     }
     peer->until = INSTANT_NEVER;
+    p->everyone = answer->answers > 1;
+    if (p->everyone && answer->primary == index)
+        p->primary = PEERS_NOBODY; /* who stood in has done its part */
     if (p->primary != PEERS_NOBODY)
         return;
     if (answer->primary == index)
@@ -160,15 +175,17 @@ void peers_lost(struct peers *p, size_t index, const struct error *why, struct i
             p->give_up = instant_after(now, p->connect_timeout_ns);
     }
     failed(p, peer, &err, now);
+    if (p->everyone)
+        stand_in(p, index);
 }
 
-void peers_answered(struct peers *p) {
-    p->list[p->primary].answered = true;
-    p->list[p->primary].pause_ns = 0;
+void peers_answered(struct peers *p, size_t index) {
+    p->list[index].answered = true;
+    p->list[index].pause_ns = 0;
 }
 
-void peers_want_write(struct peers *p, bool want) {
-    watch_other(p, &p->list[p->primary], EPOLLIN | (want ? (uint32_t)EPOLLOUT : 0U));
+void peers_want_write(struct peers *p, size_t index, bool want) {
+    watch_other(p, &p->list[index], EPOLLIN | (want ? (uint32_t)EPOLLOUT : 0U));
 }
 
 bool peers_settled(const struct peers *p) {
@@ -198,6 +215,10 @@ static int no_primary(const struct peers *p, struct error *err) {
     return error_set(err, kind, "there is no primary to load: %s", buffer_string(&text));
 }
 
+static bool wants_attempts(const struct peers *p) {
+    return p->primary == PEERS_NOBODY || p->everyone;
+}
+
 int peers_tick(struct peers *p, struct instant now, struct error *err) {
     bool hope = false;
     for (size_t i = 0; i < p->count; i++) {
@@ -211,11 +232,13 @@ int peers_tick(struct peers *p, struct instant now, struct error *err) {
             connection_error(&peer->connection, &slow);
             failed(p, peer, &slow, now);
         }
-        if (p->primary == PEERS_NOBODY && instant_passed(peer->next, now) &&
-            !instant_passed(p->give_up, now))
+        if (wants_attempts(p) && instant_passed(peer->next, now) &&
+            (p->primary != PEERS_NOBODY || !instant_passed(p->give_up, now)))
             begin_attempt(p, peer, now);
         hope |= peer->until.ns != INSTANT_NEVER.ns || peer->next.ns != INSTANT_NEVER.ns;
     }
+    if (p->everyone && peers_settled(p))
+        stand_in(p, p->count - 1);
     if (p->primary == PEERS_NOBODY && (!hope || instant_passed(p->give_up, now)))
         return no_primary(p, err);
     return 0;
@@ -225,7 +248,7 @@ struct instant peers_due(const struct peers *p) {
     struct instant due = p->primary == PEERS_NOBODY ? p->give_up : INSTANT_NEVER;
     for (size_t i = 0; i < p->count; i++) {
         due = instant_earlier(due, p->list[i].until);
-        if (p->primary == PEERS_NOBODY)
+        if (wants_attempts(p))
             due = instant_earlier(due, p->list[i].next);
     }
     return due;

@@ -10,6 +10,10 @@
  * growing pauses otherwise; the time for that is limited, counted anew only after it has answered a
  * request. What it says is believed anew, too: it may name another.
  *
+ * Where answers of several replicas are compared (HELLO says so), all are kept connected, and while
+ * the primary is lost the next one that is connected stands in for it: who leads then follows from
+ * what comes back.
+ *
  * Threads: belongs to its driver's. Errors: as connection.h; fatal ones only: who is lost and tried
  * again is reported through `note`.
  */
@@ -42,6 +46,7 @@ struct peers {
     size_t count;
     int epoll_fd; /* borrowed */
     uint64_t connect_timeout_ns;
+    bool everyone;          /* all are needed: answers are compared */
     int primary;            /* index, or PEERS_NOBODY while it is not connected */
     struct instant give_up; /* if there is no primary then */
     loader_note *note;
@@ -65,10 +70,10 @@ bool peers_settled(const struct peers *p);
 void peers_greet(struct peers *p, size_t index, struct instant now);
 /* The connection of one that was ready is lost, and why. */
 void peers_lost(struct peers *p, size_t index, const struct error *why, struct instant now);
-/* The primary answered a request. */
-void peers_answered(struct peers *p);
-/* Watch the primary for room to write, too, or no longer. */
-void peers_want_write(struct peers *p, bool want);
+/* It answered a request. */
+void peers_answered(struct peers *p, size_t index);
+/* Watch it for room to write, too, or no longer. */
+void peers_want_write(struct peers *p, size_t index, bool want);
 
 /* What is due: attempts that are begun or given up. A fault ends the run: no primary can be had. */
 int peers_tick(struct peers *p, struct instant now, struct error *err);

@@ -27,6 +27,10 @@ bool queue_empty(const struct queue *q) {
     return q->first == q->end;
 }
 
+bool queue_full(const struct queue *q) {
+    return q->end - q->first == q->capacity;
+}
+
 static void put(struct queue_place *place, const struct wire_request *request) {
     wire_request_encode_head(request, place->head);
     place->payload = request->payload;
@@ -111,4 +115,9 @@ void queue_restart(struct queue *q) {
         q->first++;
     q->first_written = 0;
     skip_dropped(q);
+}
+
+void queue_clear(struct queue *q) {
+    q->first = q->end;
+    q->first_written = 0;
 }

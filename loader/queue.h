@@ -42,6 +42,8 @@ void queue_deinit(struct queue *q);
 
 bool queue_empty(const struct queue *q);
 
+bool queue_full(const struct queue *q);
+
 /* Behind all others. Returns the ticket of its place; the ring must have one left. */
 uint32_t queue_push(struct queue *q, const struct wire_request *request, uint32_t tag);
 /* Whether the ticket's request can still be replaced: it is in the ring, and not begun. */
@@ -64,5 +66,6 @@ int queue_vectors(const struct queue *q, struct iovec *vectors, int count_max);
 typedef void queue_begun(void *context, uint32_t tag);
 void queue_written(struct queue *q, size_t bytes, queue_begun *begun, void *context);
 
+void queue_clear(struct queue *q);
 /* The connection is lost: what is left of a begun request goes; all others wait for the next. */
 void queue_restart(struct queue *q);

@@ -2,7 +2,9 @@
 
 #include "lib/memory.h"
 #include "loader/limits.h"
+#include "loader/line.h"
 #include "loader/queue.h"
+#include "loader/votes.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,9 +17,23 @@ enum flight_state { FLIGHT_NONE, FLIGHT_WAITING, FLIGHT_SENT };
 
 struct flight {
     enum flight_state state;
-    uint32_t ticket; /* in the queue */
-    bool queued;     /* its last request was not begun, so that the ticket may still be good */
-    uint64_t number; /* of its request, or of its last one */
+    uint32_t ticket;    /* in the queue */
+    bool queued;        /* its last request was not begun, so that the ticket may still be good */
+    uint64_t number;    /* of its request, or of its last one */
+    uint64_t sent_ns;   /* first */
+    uint64_t resend_ns; /* voting: since when its answers are waited for */
+};
+
+/* Where answers are compared: what it takes to do so, and to send a request to all. */
+struct voting {
+    size_t answers;  /* equal ones that are needed; 1: no voting, and nothing below is used */
+    uint64_t *votes; /* by client and replica */
+    struct link
+        *links; /* by client: the line of those whose answers are waited for, by resend_ns */
+    struct line waiting;
+    struct queue *queues; /* by replica; the primary's is the one of all requests */
+    struct retry retry;
+    uint64_t resent;
 };
 
 struct replicas {
@@ -27,10 +43,11 @@ struct replicas {
     struct peers peers;
     struct queue queue;
     struct flight *flights; /* by client */
-    struct instant settle;  /* NEVER until there is a primary */
-    uint64_t flush_ns;      /* of this writev */
-    uint32_t refusals;      /* one after the other */
-    struct error why;       /* of what is lost; here because clearing 4 kB in every turn costs */
+    struct voting voting;
+    struct instant settle; /* NEVER until there is a primary */
+    uint64_t flush_ns;     /* of this writev */
+    uint32_t refusals;     /* one after the other */
+    struct error why;      /* of what is lost; here because clearing 4 kB in every turn costs */
     struct iovec vectors[LOADER_IOVECS_MAX];
 };
 
@@ -48,73 +65,158 @@ static bool in_queue(const struct replicas *r, const struct flight *f) {
     return f->queued && queue_waits(&r->queue, f->ticket);
 }
 
+static bool votes(const struct replicas *r) {
+    return r->voting.answers > 1;
+}
+
+static void make_request(const struct replicas *r, uint32_t client, uint64_t number,
+                         struct wire_request *ret) {
+    const struct schedule_entry entry = {.client = client * r->slice.threads + r->slice.thread,
+                                         .number = number};
+    workload_request(r->config->workload, &entry, ret);
+}
+
+static void enqueue(struct replicas *r, uint32_t client, const struct wire_request *request) {
+    struct flight *f = &r->flights[client];
+    if (in_queue(r, f))
+        queue_replace(&r->queue, f->ticket, request);
+    else
+        f->ticket = queue_push(&r->queue, request, client);
+    f->queued = true;
+}
+
 static void submit(struct carrier *c, uint32_t client, uint64_t number) {
     struct replicas *r = of(c);
     struct flight *f = &r->flights[client];
     struct wire_request request;
-    const struct schedule_entry entry = {.client = client * r->slice.threads + r->slice.thread,
-                                         .number = number};
-    workload_request(r->config->workload, &entry, &request);
-    if (in_queue(r, f))
-        queue_replace(&r->queue, f->ticket, &request);
-    else
-        f->ticket = queue_push(&r->queue, &request, client);
-    f->queued = true;
+    make_request(r, client, number, &request);
+    enqueue(r, client, &request);
     f->number = number;
     f->state = FLIGHT_WAITING;
+    if (votes(r))
+        votes_clear(&r->voting.votes[client * r->peers.count], r->peers.count);
+}
+
+/* Nothing is waited for any longer. */
+static void land(struct replicas *r, uint32_t client) {
+    struct flight *f = &r->flights[client];
+    if (votes(r) && f->state == FLIGHT_SENT)
+        line_remove(&r->voting.waiting, r->voting.links, client);
+    f->state = FLIGHT_NONE;
 }
 
 /* Its place stays, for the client's next request, until all before it are gone. */
 static void withdraw(struct carrier *c, uint32_t client) {
     struct replicas *r = of(c);
     struct flight *f = &r->flights[client];
-    if (f->state == FLIGHT_WAITING && in_queue(r, f))
+    if (in_queue(r, f))
         queue_drop(&r->queue, f->ticket);
-    f->state = FLIGHT_NONE;
+    land(r, client);
 }
 
 static int end(struct replicas *r, uint32_t client, enum outcome outcome, struct error *err) {
-    r->flights[client].state = FLIGHT_NONE;
+    if (votes(r) && in_queue(r, &r->flights[client])) /* to be sent again: no more */
+        queue_drop(&r->queue, r->flights[client].ticket);
+    land(r, client);
     return r->carrier.owner.ended(r->carrier.owner.context, client, outcome, err);
 }
 
 static void begun(void *context, uint32_t client) {
     struct replicas *r = context;
     struct flight *f = &r->flights[client];
+    f->queued = false;
+    if (f->state == FLIGHT_SENT && votes(r))
+        return; /* again */
     assert(f->state == FLIGHT_WAITING);
     f->state = FLIGHT_SENT;
-    f->queued = false;
+    f->sent_ns = f->resend_ns = r->flush_ns;
+    if (votes(r))
+        line_append(&r->voting.waiting, r->voting.links, client);
     r->carrier.owner.begun(r->carrier.owner.context, client, r->flush_ns);
 }
 
-/* All that was sent on it has failed; what was not waits for the next one. */
-static int lose_primary(struct replicas *r, struct error *err) {
-    peers_lost(&r->peers, (size_t)r->peers.primary, &r->why, clock_instant());
-    queue_restart(&r->queue);
-    for (uint32_t i = 0; i < r->slice.clients; i++)
+/* Where nobody else can answer, all that was sent on it has failed; what was not waits for the next
+ * one. */
+static int lose(struct replicas *r, size_t index, struct error *err) {
+    bool primary = (int)index == r->peers.primary;
+    if (votes(r))
+        queue_clear(&r->voting.queues[index]);
+    if (primary)
+        queue_restart(&r->queue);
+    peers_lost(&r->peers, index, &r->why, clock_instant());
+    for (uint32_t i = 0; primary && !votes(r) && i < r->slice.clients; i++)
         if (r->flights[i].state == FLIGHT_SENT && end(r, i, OUTCOME_FAILED, err) < 0)
+            return -1;
+    return 0;
+}
+
+static void ignore_begun(void *context, uint32_t client) {
+    (void)context;
+    (void)client;
+}
+
+static int flush_to(struct replicas *r, size_t index, struct queue *queue, queue_begun *on_begun,
+                    struct error *err) {
+    struct connection *to = &r->peers.list[index].connection;
+    bool full = false;
+    while (!full && !queue_empty(queue)) {
+        size_t bytes = 0, written;
+        int count = queue_vectors(queue, r->vectors, LOADER_IOVECS_MAX);
+        for (int i = 0; i < count; i++)
+            bytes += r->vectors[i].iov_len;
+        r->flush_ns = r->carrier.owner.now(r->carrier.owner.context);
+        if (connection_write(to, r->vectors, count, &written, &r->why) < 0)
+            return lose(r, index, err);
+        queue_written(queue, written, on_begun, r);
+        full = written < bytes;
+    }
+    peers_want_write(&r->peers, index, full);
+    return 0;
+}
+
+static int flush_resent(struct replicas *r, struct error *err) {
+    for (size_t i = 0; i < r->peers.count; i++)
+        if (r->peers.list[i].connection.state == CONNECTION_READY &&
+            !queue_empty(&r->voting.queues[i]) &&
+            flush_to(r, i, &r->voting.queues[i], ignore_begun, err) < 0)
             return -1;
     return 0;
 }
 
 static int flush(struct carrier *c, struct error *err) {
     struct replicas *r = of(c);
-    struct connection *primary = peers_primary(&r->peers);
-    bool full = false;
-    while (primary && !full && !queue_empty(&r->queue)) {
-        size_t bytes = 0, written;
-        int count = queue_vectors(&r->queue, r->vectors, LOADER_IOVECS_MAX);
-        for (int i = 0; i < count; i++)
-            bytes += r->vectors[i].iov_len;
-        r->flush_ns = c->owner.now(c->owner.context);
-        if (connection_write(primary, r->vectors, count, &written, &r->why) < 0)
-            return lose_primary(r, err);
-        queue_written(&r->queue, written, begun, r);
-        full = written < bytes;
+    if (votes(r) && flush_resent(r, err) < 0)
+        return -1;
+    /* Whoever stands in for a primary may have a part of a request that was sent again. */
+    if (r->peers.primary == PEERS_NOBODY ||
+        (votes(r) && !queue_empty(&r->voting.queues[r->peers.primary])))
+        return 0;
+    return flush_to(r, (size_t)r->peers.primary, &r->queue, begun, err);
+}
+
+/* To all, once more. A replica whose queue is full has enough to do. */
+static void resend(struct replicas *r, uint32_t client, uint64_t now_ns) {
+    struct flight *f = &r->flights[client];
+    struct wire_request request;
+    make_request(r, client, f->number, &request);
+    for (size_t i = 0; i < r->peers.count; i++) {
+        struct queue *queue = &r->voting.queues[i];
+        if ((int)i == r->peers.primary)
+            enqueue(r, client, &request);
+        else if (r->peers.list[i].connection.state == CONNECTION_READY && !queue_full(queue))
+            queue_push(queue, &request, client);
     }
-    if (primary)
-        peers_want_write(&r->peers, full);
-    return 0;
+    f->resend_ns = now_ns;
+    r->voting.resent++;
+    line_remove(&r->voting.waiting, r->voting.links, client);
+    line_append(&r->voting.waiting, r->voting.links, client);
+}
+
+static uint64_t next_resend_ns(const struct replicas *r) {
+    uint32_t first = r->voting.waiting.first;
+    return votes(r) && first != NOBODY
+               ? r->flights[first].resend_ns + retry_limit_ns(&r->voting.retry)
+               : UINT64_MAX;
 }
 
 /* ---- replies ---- */
@@ -140,23 +242,13 @@ static struct flight *find(const struct replicas *r, uint64_t id, uint32_t *ret_
     return &r->flights[*ret_client];
 }
 
-/* 0; 1 for what no replica may say, described in r->why; or a fault. */
-static int take_reply(struct replicas *r, const struct wire_reply *reply, struct error *err) {
-    uint32_t client;
-    struct flight *f = find(r, reply->client, &client);
-    if (!f || reply->number > f->number ||
-        (reply->number == f->number && f->state == FLIGHT_WAITING)) {
-        error_set(&r->why, ERROR_INVALID, "it answered a request that was not sent");
-        return 1;
-    }
-    if (reply->number < f->number || f->state != FLIGHT_SENT) {
-        r->carrier.owner.late(r->carrier.owner.context);
-        return 0;
-    }
-    peers_answered(&r->peers);
+static int conclude(struct replicas *r, uint32_t client, const struct wire_reply *reply,
+                    struct error *err) {
+    if (reply->status != WIRE_REPLY_REFUSED)
+        r->refusals = 0;
     switch (reply->status) {
-    case WIRE_REPLY_OK: r->refusals = 0; return end(r, client, OUTCOME_ACKNOWLEDGED, err);
-    case WIRE_REPLY_OVERLOADED: r->refusals = 0; return end(r, client, OUTCOME_OVERLOADED, err);
+    case WIRE_REPLY_OK: return end(r, client, OUTCOME_ACKNOWLEDGED, err);
+    case WIRE_REPLY_OVERLOADED: return end(r, client, OUTCOME_OVERLOADED, err);
     case WIRE_REPLY_REFUSED: break;
     }
     if (end(r, client, OUTCOME_FAILED, err) < 0)
@@ -164,8 +256,44 @@ static int take_reply(struct replicas *r, const struct wire_reply *reply, struct
     return refused(r, reply, err);
 }
 
+/* Whether the answer is the last one that was needed. */
+static bool is_decided(struct replicas *r, uint32_t client, const struct wire_reply *reply) {
+    if (!votes(r))
+        return true;
+    if (votes_add(&r->voting.votes[client * r->peers.count], r->peers.count, reply) <
+        r->voting.answers)
+        return false;
+    uint64_t now_ns = r->carrier.owner.now(r->carrier.owner.context);
+    retry_sample(&r->voting.retry, now_ns - r->flights[client].sent_ns);
+    return true;
+}
+
+/* 0; 1 for what no replica may say, described in r->why; or a fault. */
+static int take_reply(struct replicas *r, size_t from, const struct wire_reply *reply,
+                      struct error *err) {
+    uint32_t client;
+    struct flight *f = find(r, reply->client, &client);
+    if (reply->replica != from) {
+        error_set(&r->why, ERROR_INVALID, "it answers as replica %u", reply->replica);
+        return 1;
+    }
+    if (!f || reply->number > f->number ||
+        (reply->number == f->number && f->state == FLIGHT_WAITING)) {
+        error_set(&r->why, ERROR_INVALID, "it answered a request that was not sent");
+        return 1;
+    }
+    if (reply->number < f->number || f->state != FLIGHT_SENT) {
+        if (!votes(r)) /* there, more answers come than are needed */
+            r->carrier.owner.late(r->carrier.owner.context);
+        return 0;
+    }
+    peers_answered(&r->peers, from);
+    return is_decided(r, client, reply) ? conclude(r, client, reply, err) : 0;
+}
+
 /* As take_reply, for all frames that were read. */
-static int take_frames(struct replicas *r, struct connection *from, struct error *err) {
+static int take_frames(struct replicas *r, size_t index, struct error *err) {
+    struct connection *from = &r->peers.list[index].connection;
     struct wire_header header;
     const uint8_t *body;
     int got;
@@ -180,18 +308,18 @@ static int take_frames(struct replicas *r, struct connection *from, struct error
             error_wrap(&r->why, "its reply");
             return 1;
         }
-        got = take_reply(r, &reply, err);
+        got = take_reply(r, index, &reply, err);
         if (got != 0)
             return got;
     }
     return got < 0 ? 1 : 0;
 }
 
-static int read_primary(struct replicas *r, struct connection *primary, struct error *err) {
-    int got = connection_read(primary, &r->why);
+static int read_replies(struct replicas *r, size_t index, struct error *err) {
+    int got = connection_read(&r->peers.list[index].connection, &r->why);
     r->carrier.owner.now(r->carrier.owner.context); /* when the replies were there */
-    got = got < 0 ? 1 : take_frames(r, primary, err);
-    return got > 0 ? lose_primary(r, err) : got;
+    got = got < 0 ? 1 : take_frames(r, index, err);
+    return got > 0 ? lose(r, index, err) : got;
 }
 
 /* Somebody who has nothing to say to us now: read only to notice that it went. */
@@ -216,10 +344,10 @@ static int handle(struct carrier *c, const struct epoll_event *event, struct err
         return 0; /* by an event before this one */
     if (from->state != CONNECTION_READY)
         peers_greet(&r->peers, index, clock_instant());
-    else if ((int)index != r->peers.primary)
+    else if ((int)index != r->peers.primary && !votes(r))
         read_idle(r, index);
     else if (event->events & ~(uint32_t)EPOLLOUT)
-        return read_primary(r, from, err);
+        return read_replies(r, index, err);
     return 0; /* room to write: flushed at the end of the turn */
 }
 
@@ -227,6 +355,19 @@ static int handle(struct carrier *c, const struct epoll_event *event, struct err
 
 static void start(struct carrier *c, struct instant now) {
     peers_start(&of(c)->peers, now);
+}
+
+static void begin_voting(struct replicas *r, size_t answers) {
+    struct voting *v = &r->voting;
+    v->answers = answers;
+    if (!votes(r))
+        return;
+    v->votes = mem_new_array(uint64_t, (size_t)r->slice.clients * r->peers.count);
+    v->links = mem_new_array(struct link, r->slice.clients);
+    v->queues = mem_new_array(struct queue, r->peers.count);
+    for (size_t i = 0; i < r->peers.count; i++)
+        queue_init(&v->queues[i], LOADER_RESENT_MAX);
+    retry_init(&v->retry, &r->config->retry);
 }
 
 static bool ready(struct carrier *c, struct instant now) {
@@ -240,6 +381,7 @@ static bool ready(struct carrier *c, struct instant now) {
     if (!peers_settled(&r->peers) && !instant_passed(r->settle, now))
         return false;
     r->settle = INSTANT_NEVER;
+    begin_voting(r, peers_primary(&r->peers)->answer.answers);
     return true;
 }
 
@@ -248,18 +390,34 @@ static bool alive(const struct carrier *c) {
 }
 
 static int tick(struct carrier *c, struct instant now, struct error *err) {
-    return peers_tick(&of(c)->peers, now, err);
+    struct replicas *r = of(c);
+    if (next_resend_ns(r) != UINT64_MAX) {
+        uint64_t now_ns = c->owner.now(c->owner.context);
+        for (uint64_t n = r->voting.waiting.count; n > 0 && next_resend_ns(r) <= now_ns; n--)
+            resend(r, r->voting.waiting.first, now_ns);
+        if (flush(c, err) < 0)
+            return -1;
+    }
+    return peers_tick(&r->peers, now, err);
 }
 
 static struct instant due(const struct carrier *c) {
     const struct replicas *r = of_const(c);
-    return instant_earlier(r->settle, peers_due(&r->peers));
+    struct instant at = instant_earlier(r->settle, peers_due(&r->peers));
+    uint64_t resend_ns = next_resend_ns(r);
+    return resend_ns == UINT64_MAX ? at
+                                   : instant_earlier(at, c->owner.at(c->owner.context, resend_ns));
 }
 
 static void replicas_free(struct carrier *c) {
     struct replicas *r = of(c);
     peers_deinit(&r->peers);
     queue_deinit(&r->queue);
+    for (size_t i = 0; r->voting.queues && i < r->config->targets->count; i++)
+        queue_deinit(&r->voting.queues[i]);
+    free(r->voting.queues);
+    free(r->voting.votes);
+    free(r->voting.links);
     free(r->flights);
     free(r);
 }
@@ -285,6 +443,7 @@ static struct carrier *make(const void *context, const struct carrier_slice *sli
     r->config = config;
     r->slice = *slice;
     r->settle = INSTANT_NEVER;
+    r->voting = (struct voting){.answers = 1, .waiting = LINE_EMPTY};
     r->flights = mem_new_array(struct flight, slice->clients);
     queue_init(&r->queue, slice->clients + 1);
     peers_init(&r->peers, config->targets, slice->epoll_fd, config->connect_timeout_ns,

@@ -12,6 +12,8 @@
  * Technometrics 4 (1962).
  */
 
+#include "lib/clock.h"
+
 #include <stdint.h>
 
 struct retry_config {
@@ -20,6 +22,15 @@ struct retry_config {
     uint32_t samples_per_evaluation; /* from 1 */
     uint32_t samples_until_reset;    /* from 1 */
 };
+
+/* Concord's own. */
+#define RETRY_CONFIG_DEFAULT                                                                       \
+    ((struct retry_config){.initial_ns = 150 * NS_PER_MS,                                          \
+                           .min_ns = 50 * NS_PER_MS,                                               \
+                           .max_ns = 1000 * NS_PER_MS,                                             \
+                           .standard_deviations = 2,                                               \
+                           .samples_per_evaluation = 32,                                           \
+                           .samples_until_reset = 1000})
 
 struct retry {
     struct retry_config config;

@@ -4,6 +4,7 @@
 #include "lib/text.h"
 #include "loader/limits.h"
 
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,24 @@ int targets_resolve(const struct cluster *cluster, const char *port, struct targ
         const struct cluster_container *container = cluster_find(cluster, "replica", i);
         if (resolve_container(container, port, &t.replicas[i], err) < 0)
             return error_wrap(err, "replica %u ('%s')", i, container->name);
+    }
+    *ret = t;
+    t = TARGETS_NULL;
+    return 0;
+}
+
+int targets_from_pool(const struct pool *pool, const char *run, struct targets *ret,
+                      struct error *err) {
+    cleanup(targets_deinit) struct targets t = TARGETS_NULL;
+    t.run = text_dup(run);
+    t.replicas = mem_new_array(struct endpoint, pool->replica_count);
+    t.count = pool->replica_count;
+    for (size_t i = 0; i < t.count; i++) {
+        const struct pool_replica *replica = &pool->replicas[i];
+        cleanup_free char *port = text_format("%" PRId64, replica->port);
+        cleanup_free char *name = text_format("%s:%s", replica->host, port);
+        if (resolve(replica->host, port, name, &t.replicas[i], err) < 0)
+            return error_wrap(err, "replica %zu", i);
     }
     *ret = t;
     t = TARGETS_NULL;

@@ -10,6 +10,7 @@
 
 #include "lib/cluster.h"
 #include "loader/connection.h"
+#include "loader/pool.h"
 
 #include <stddef.h>
 
@@ -24,6 +25,10 @@ struct targets {
 /* Resolves names, which can take as long as the resolver does. Copies what it needs. */
 int targets_resolve(const struct cluster *cluster, const char *port, struct targets *ret,
                     struct error *err);
+/* The same from a client pool's file, whose replicas need not be of this trial; `run`: its id, or
+ * "". */
+int targets_from_pool(const struct pool *pool, const char *run, struct targets *ret,
+                      struct error *err);
 /* The same from "HOST:PORT,[V6]:PORT,...". */
 int targets_parse(const char *list, struct targets *ret, struct error *err);
 void targets_deinit(struct targets *t);

@@ -33,6 +33,7 @@ struct trial {
     uint64_t seed;
     uint32_t threads;
     struct arrivals_config arrivals; /* open loop */
+    struct pool *pool;               /* -f; NULL: none */
     struct targets targets;
     char **heads; /* of HTTP requests, by target; NULL: another protocol */
     struct workload workload;
@@ -59,6 +60,8 @@ static void trial_deinit(struct trial *t) {
         fclose(t->histograms);
     }
     record_deinit(&t->record);
+    if (t->pool)
+        pool_free(t->pool);
     workload_deinit(&t->workload);
     for (size_t i = 0; t->heads && i < t->targets.count; i++)
         free(t->heads[i]);
@@ -85,16 +88,38 @@ static int draw_seed(const struct options *o, uint64_t *ret, struct error *err) 
     return 0;
 }
 
-static int find_targets(const struct options *o, struct targets *ret, struct error *err) {
+/* What the file of -f says of others' parts is not ours to do: refused by name, not ignored. */
+static int read_pool(struct trial *t, struct error *err) {
+    const struct options *o = t->options;
+    if (!o->pool_path)
+        return 0;
+    if (pool_load(o->pool_path, &t->pool, err) < 0)
+        return error_wrap(err, "option -f");
+    size_t clients = t->pool->node_count ? t->pool->nodes[0].client_count : SIZE_MAX;
+    if (t->pool->transport != POOL_PLAIN && t->pool->transport != POOL_TCP)
+        return error_set(err, ERROR_CONFIG,
+                         "'%s': comm_to_use is '%s', but our replicas speak plain TCP: say 'plain'",
+                         o->pool_path, pool_transport_name(t->pool->transport));
+    if (o->concurrency > clients)
+        return error_set(err, ERROR_CONFIG,
+                         "'%s': the first participant node has %zu external_clients, fewer than "
+                         "the %" PRIu64 " that were asked for",
+                         o->pool_path, clients, o->concurrency);
+    return 0;
+}
+
+static int find_targets(struct trial *t, struct error *err) {
     static const char *const ports[] = {
         [PROTOCOL_REPLICA] = "replica", [PROTOCOL_HTTP] = "http", [PROTOCOL_ECHO] = "echo"};
+    const struct options *o = t->options;
     cleanup(cluster_freep) struct cluster *cluster = NULL;
     if (o->target)
-        return targets_parse(o->target, ret, err);
-    if (cluster_load(o->cluster_path, &cluster, err) < 0 ||
-        targets_resolve(cluster, ports[o->protocol], ret, err) < 0)
+        return targets_parse(o->target, &t->targets, err);
+    if (cluster_load(o->cluster_path, &cluster, err) < 0)
         return error_wrap(err, "find the replicas");
-    return 0;
+    int r = t->pool ? targets_from_pool(t->pool, cluster->run, &t->targets, err)
+                    : targets_resolve(cluster, ports[o->protocol], &t->targets, err);
+    return r < 0 ? error_wrap(err, "find the replicas") : 0;
 }
 
 /* Each client of a stream protocol has a connection: we take as many descriptors as we may have. */
@@ -142,7 +167,7 @@ static int prepare_load(struct trial *t, struct error *err) {
     uint32_t index;
     if (make_room(o, err) < 0 || loader_index(&index, err) < 0 || draw_seed(o, &t->seed, err) < 0)
         return -1;
-    if (find_targets(o, &t->targets, err) < 0)
+    if (read_pool(t, err) < 0 || find_targets(t, err) < 0)
         return -1;
     if (o->protocol == PROTOCOL_HTTP)
         write_heads(t);
@@ -337,7 +362,9 @@ static int drive(struct trial *t, struct error *err) {
                                            .end_ns = or_never(o->time_ns)};
     const struct replicas_config replicas = {.targets = &t->targets,
                                              .workload = &t->workload,
-                                             .connect_timeout_ns = o->connect_timeout_ns};
+                                             .connect_timeout_ns = o->connect_timeout_ns,
+                                             .retry =
+                                                 t->pool ? t->pool->retry : RETRY_CONFIG_DEFAULT};
     const struct streams_config streams = {.protocol = o->protocol == PROTOCOL_HTTP ? STREAM_HTTP
                                                                                     : STREAM_ECHO,
                                            .targets = &t->targets,

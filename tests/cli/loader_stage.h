@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { STAGE_REPLICAS_MAX = 4 };
+enum { STAGE_REPLICAS_MAX = 7 };
 
 struct stage {
     struct folder folder;

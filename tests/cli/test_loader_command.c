@@ -74,7 +74,6 @@ static void a_signal_while_connecting_ends_at_once(void **state) {
 static void wrong_command_lines_end_with_2(void **state) {
     (void)state;
     static const char *const lines[][2] = {
-        {"-f pool.yaml", "client-pool files are not supported yet"},
         {"-x", "unknown option '-x'"},
         {"-c 0", "option -c (--concurrency): '0' is not a whole number from 1 to 100000"},
         {"fast", "unexpected argument 'fast'"},

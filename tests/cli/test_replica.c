@@ -210,7 +210,7 @@ static void garbage_and_silence_do_not_disturb_the_others(void **state) {
     int silent = replicas_connect(&r, 0), garbage = replicas_connect(&r, 0);
     int half = replicas_connect(&r, 0), backup = replicas_connect(&r, 1);
     assert_int_equal(send(garbage, "SSH-2.0-OpenSSH_9.2p1\r\n", 23, 0), 23);
-    assert_int_equal(send(half, "SATR\x01", 5, 0), 5);
+    assert_int_equal(send(half, "SATR\x02", 5, 0), 5);
     assert_int_equal(send(backup, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 0), 16);
     load_run(&l, 100);
     assert_true(closes(garbage));

@@ -105,6 +105,8 @@ static void greet(struct primary *p, int i) {
         .replica = (uint16_t)(s->index + (s->greeting == PRIMARY_SAYS_OTHER_INDEX)),
         .primary = s->primary,
         .n = s->n,
+        .f = (uint16_t)((s->n - 1) / 3),
+        .answers = s->answers ? s->answers : 1,
     };
     uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
     p->links[i].greeted = true;

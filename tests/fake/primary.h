@@ -34,6 +34,7 @@ enum primary_answer {
 
 struct primary_script {
     uint16_t index, n, primary;
+    uint16_t answers; /* that it says are needed; 0: 1 */
     enum primary_greeting greeting;
     enum primary_answer answer;
     const char *text;

@@ -233,6 +233,7 @@ static void node_hello(void *context, struct wire_hello_answer *answer) {
     (void)context;
     answer->primary = 0;
     answer->f = 0;
+    answer->answers = 1;
 }
 static void node_note(void *context, bool warning, const char *text) {
     struct node *node = context;
@@ -358,7 +359,7 @@ static void replicas_find_each_other_in_any_order(void **state) {
     RUN_UNTIL(nodes[0].up[1] && nodes[0].up[2] && nodes[1].up[0] && nodes[1].up[2] &&
               nodes[2].up[0] && nodes[2].up[1]);
     transport_send_peer(nodes[0].transport, 2,
-                        "\x53\x41\x54\x52\x01\x50\x00\x00\x05\x00\x00\x00"
+                        "\x53\x41\x54\x52\x02\x50\x00\x00\x05\x00\x00\x00"
                         "12345",
                         17, NULL, 0);
     RUN_UNTIL(nodes[2].peer_bytes == 5);

@@ -38,7 +38,7 @@ static void a_hello_arrives_as_it_was_sent(void **state) {
 static void a_hello_answer_arrives_as_it_was_sent(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    struct wire_hello_answer sent = {.accepted = true, .replica = 2, .primary = 1, .n = 4, .f = 1};
+    struct wire_hello_answer sent = {.accepted = true, .replica = 2, .primary = 1, .n = 4, .f = 1, .answers = 2};
     struct wire_hello_answer got;
     uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
     size_t size = wire_hello_answer_encode(&sent, frame) - WIRE_HEADER_SIZE;
@@ -55,7 +55,7 @@ static void a_hello_answer_arrives_as_it_was_sent(void **state) {
     assert_false(got.accepted);
     assert_string_equal(got.text, "run 'a' is not run 'b'");
 
-    sent = (struct wire_hello_answer){.accepted = true, .replica = 4, .n = 4};
+    sent = (struct wire_hello_answer){.accepted = true, .replica = 4, .n = 4, .answers = 1};
     size = wire_hello_answer_encode(&sent, frame) - WIRE_HEADER_SIZE;
     assert_int_equal(wire_hello_answer_decode(frame + WIRE_HEADER_SIZE, size, &got, &err), -1);
 }

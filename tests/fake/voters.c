@@ -1,0 +1,242 @@
+#include "tests/fake/voters.h"
+
+#include "lib/cleanup.h"
+#include "lib/memory.h"
+#include "lib/wire.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { IN_SIZE = 4 * 1024 * 1024, CLIENTS = 64 * 1024 };
+
+struct replica {
+    int listen_fd, fd; /* -1: none */
+    uint16_t port;
+    bool greeted;
+    uint8_t *in;
+    size_t size;
+};
+
+struct voters {
+    struct voters_script script;
+    struct voters_counts counts;
+    struct replica replicas[VOTERS_MAX];
+    uint64_t *executed; /* the last number of each client */
+    uint64_t *ignored;  /* the last number of each client that the primary lost */
+    uint64_t came;      /* to the primary for the first time */
+    int stop_fd;
+    pthread_t thread;
+};
+
+static void hang_up(struct replica *r) {
+    if (r->fd >= 0)
+        close(take_fd(&r->fd));
+    r->size = 0;
+    r->greeted = false;
+}
+
+static void send_all(struct replica *r, const void *data, size_t size) {
+    if (r->fd >= 0 && send(r->fd, data, size, MSG_NOSIGNAL) != (ssize_t)size)
+        hang_up(r);
+}
+
+static void greet(struct voters *v, int index) {
+    uint16_t n = v->script.n, f = (uint16_t)((n - 1) / 3);
+    const struct wire_hello_answer answer = {.accepted = true,
+                                             .replica = (uint16_t)index,
+                                             .n = n,
+                                             .f = f,
+                                             .answers = v->script.answers ? v->script.answers
+                                                                          : (uint16_t)(f + 1)};
+    uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
+    v->replicas[index].greeted = true;
+    send_all(&v->replicas[index], frame, wire_hello_answer_encode(&answer, frame));
+}
+
+static void reply(struct voters *v, int index, const struct wire_request *request) {
+    enum voter voter = v->script.voters[index];
+    struct wire_reply reply = {.client = request->client,
+                               .number = request->number,
+                               .replica = (uint16_t)index,
+                               .height = request->number};
+    uint8_t frame[WIRE_REPLY_SIZE_MAX];
+    if (!v->replicas[index].greeted || voter == VOTER_SILENT || voter == VOTER_ABSENT)
+        return;
+    memset(reply.digest, voter == VOTER_LIES ? 0x80 + index : 1, sizeof reply.digest);
+    if (voter == VOTER_REFUSES)
+        reply.status = WIRE_REPLY_REFUSED;
+    if (voter == VOTER_STRANGER)
+        reply.replica = (uint16_t)((index + 1) % v->script.n);
+    send_all(&v->replicas[index], frame, wire_reply_encode(&reply, frame));
+}
+
+static void vanish(struct voters *v) {
+    hang_up(&v->replicas[0]);
+    if (v->replicas[0].listen_fd >= 0)
+        close(take_fd(&v->replicas[0].listen_fd));
+}
+
+static bool is_lost(struct voters *v, int index, const struct wire_request *request) {
+    uint64_t *ignored = &v->ignored[request->client % CLIENTS];
+    if (index != 0 || *ignored == request->number)
+        return false;
+    v->came++;
+    if (v->script.ignore_each == 0 || v->came % v->script.ignore_each != 0)
+        return false;
+    *ignored = request->number;
+    return true;
+}
+
+static void take_request(struct voters *v, int index, const struct wire_request *request) {
+    uint64_t *executed = &v->executed[request->client % CLIENTS];
+    v->counts.requests++;
+    v->counts.resent += index != 0 || request->number <= *executed;
+    if (request->number <= *executed) {
+        if (request->number == *executed)
+            reply(v, index, request);
+        return;
+    }
+    if (is_lost(v, index, request))
+        return;
+    *executed = request->number;
+    v->counts.executed++;
+    if (v->counts.executed == v->script.vanish_after)
+        vanish(v);
+    for (int i = 0; i < v->script.n; i++)
+        reply(v, i, request);
+}
+
+static bool take_frame(struct voters *v, int index) {
+    struct replica *r = &v->replicas[index];
+    struct error err = ERROR_NULL;
+    struct wire_header header;
+    struct wire_request request;
+    if (r->fd < 0 || r->size < WIRE_HEADER_SIZE)
+        return false;
+    int good = wire_header_decode(r->in, &header, &err);
+    assert(good == 0);
+    size_t whole = WIRE_HEADER_SIZE + header.body_size;
+    if (r->size < whole)
+        return false;
+    if (header.type == WIRE_REQUEST) {
+        good = wire_request_decode(r->in + WIRE_HEADER_SIZE, header.body_size, &request, &err);
+        assert(good == 0);
+        take_request(v, index, &request);
+    } else {
+        greet(v, index);
+    }
+    (void)good;
+    if (r->size >= whole) { /* it may have hung up */
+        memmove(r->in, r->in + whole, r->size - whole);
+        r->size -= whole;
+    }
+    return true;
+}
+
+static void serve(struct voters *v, int index) {
+    struct replica *r = &v->replicas[index];
+    ssize_t n = recv(r->fd, r->in + r->size, IN_SIZE - r->size, 0);
+    if (n <= 0) {
+        hang_up(r);
+        return;
+    }
+    r->size += (size_t)n;
+    while (take_frame(v, index))
+        continue;
+}
+
+static void take_connection(struct replica *r) {
+    int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC), on = 1;
+    if (fd < 0)
+        return;
+    hang_up(r);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    r->fd = fd;
+}
+
+static void *work(void *arg) {
+    struct voters *v = arg;
+    for (;;) {
+        struct pollfd fds[1 + 2 * VOTERS_MAX] = {{.fd = v->stop_fd, .events = POLLIN}};
+        for (int i = 0; i < v->script.n; i++) {
+            fds[1 + 2 * i] = (struct pollfd){.fd = v->replicas[i].listen_fd, .events = POLLIN};
+            fds[2 + 2 * i] = (struct pollfd){.fd = v->replicas[i].fd, .events = POLLIN};
+        }
+        if (poll(fds, 1 + 2 * (nfds_t)v->script.n, -1) < 0)
+            continue;
+        if (fds[0].revents)
+            return NULL;
+        for (int i = 0; i < v->script.n; i++) {
+            if (fds[2 + 2 * i].revents && v->replicas[i].fd == fds[2 + 2 * i].fd)
+                serve(v, i);
+            if (fds[1 + 2 * i].revents && v->replicas[i].listen_fd >= 0)
+                take_connection(&v->replicas[i]);
+        }
+    }
+}
+
+static int start_replica(struct voters *v, int index, struct error *err) {
+    struct replica *r = &v->replicas[index];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    *r = (struct replica){.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .fd = -1};
+    if (bind(r->listen_fd, (struct sockaddr *)&address, size) < 0 ||
+        getsockname(r->listen_fd, (struct sockaddr *)&address, &size) < 0)
+        return error_set_os(err, ERROR_IO, errno, "bind");
+    r->port = ntohs(address.sin_port);
+    r->in = mem_alloc(IN_SIZE);
+    if (v->script.voters[index] == VOTER_ABSENT)
+        close(take_fd(&r->listen_fd));
+    else if (listen(r->listen_fd, 8) < 0)
+        return error_set_os(err, ERROR_IO, errno, "listen");
+    return 0;
+}
+
+int voters_start(const struct voters_script *script, struct voters **ret, struct error *err) {
+    struct voters *v = mem_new(struct voters);
+    v->script = *script;
+    v->executed = mem_new_array(uint64_t, CLIENTS);
+    v->ignored = mem_new_array(uint64_t, CLIENTS);
+    v->stop_fd = eventfd(0, EFD_CLOEXEC);
+    for (int i = 0; i < script->n; i++)
+        if (start_replica(v, i, err) < 0)
+            return -1; /* a test that ends here, ends */
+    int failure = pthread_create(&v->thread, NULL, work, v);
+    assert(failure == 0);
+    (void)failure;
+    *ret = v;
+    return 0;
+}
+
+uint16_t voters_port(const struct voters *v, int index) {
+    return v->replicas[index].port;
+}
+
+void voters_stop(struct voters *v, struct voters_counts *ret) {
+    uint64_t one = 1;
+    ssize_t n = write(v->stop_fd, &one, sizeof one);
+    (void)n;
+    pthread_join(v->thread, NULL);
+    for (int i = 0; i < v->script.n; i++) {
+        hang_up(&v->replicas[i]);
+        if (v->replicas[i].listen_fd >= 0)
+            close(v->replicas[i].listen_fd);
+        free(v->replicas[i].in);
+    }
+    close(v->stop_fd);
+    *ret = v->counts;
+    free(v->executed);
+    free(v->ignored);
+    free(v);
+}
