@@ -103,6 +103,16 @@ static void print_values_of_options(void) {
     }
 }
 
+/* What stands for itself in a command's usage. */
+static const char *completed_words(const char *usage) {
+    if (!usage)
+        return "";
+    return strstr(usage, "SERVICE")     ? "\" $(ask --services)\""
+           : text_starts(usage, "HOST") ? "\" $(ask --machines)\""
+           : text_equal(usage, "bash")  ? "' bash'"
+                                        : "";
+}
+
 static void print_words(void) {
     puts("  esac\n"
          "  local words=''\n"
@@ -118,8 +128,8 @@ static void print_words(void) {
             continue;
         printf("    %s) words='", commands[i].name);
         visit(commands[i].argp, print_name, NULL, 0);
-        bool services = commands[i].argp->args_doc && strstr(commands[i].argp->args_doc, "SERVICE");
-        printf(" --help'%s ;;\n", services ? "\" $(ask --services)\"" : "");
+        const char *more = completed_words(commands[i].argp->args_doc);
+        printf(" --help'%s ;;\n", more);
     }
     puts("  esac\n"
          "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"

@@ -163,6 +163,23 @@ void command_hosts_each(struct command_hosts *hosts, command_host_act *act, void
 
 /* ---- looking ---- */
 
+/* As engines make them. What is none would reach terminals and paths. */
+static bool is_plain(const char *name) {
+    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+    return size > 0 && name[size] == '\0';
+}
+
+static int check_names(const struct engine_container_list *list, struct error *err) {
+    char shown[256];
+    for (size_t i = 0; i < list->count; i++) {
+        const char *name = list->entries[i].name, *id = list->entries[i].id;
+        if (!is_plain(name) || !is_plain(id))
+            return error_set(err, ERROR_INVALID, "its engine names a container '%s'",
+                             text_safe(is_plain(id) ? name : id, shown, sizeof shown));
+    }
+    return 0;
+}
+
 static int list_ours(struct command_host *host, struct engine *engine, void *arg,
                      struct error *err) {
     const struct command_hosts *hosts = arg;
@@ -170,7 +187,12 @@ static int list_ours(struct command_host *host, struct engine *engine, void *arg
     const struct engine_pair labels[] = {{LABEL_PROJECT, hosts->files.project->name},
                                          {LABEL_OWNER, hosts->context->owner},
                                          {NULL, NULL}};
-    return engine_container_list(engine, labels, &task, &host->list, err);
+    if (engine_container_list(engine, labels, &task, &host->list, err) < 0)
+        return -1;
+    if (check_names(&host->list, err) == 0)
+        return 0;
+    engine_container_list_deinit(&host->list);
+    return -1;
 }
 
 static struct command_container container_of(struct command_host *host, size_t i) {
@@ -180,7 +202,7 @@ static struct command_container container_of(struct command_host *host, size_t i
     struct command_container c = {.host = host,
                                   .entry = entry,
                                   .json = json_at(host->list.json, i),
-                                  .service = service ? service : "",
+                                  .service = service && is_plain(service) ? service : "",
                                   .running = text_equal(entry->state, "running") ||
                                              text_equal(entry->state, "paused") ||
                                              text_equal(entry->state, "restarting")};

@@ -117,12 +117,21 @@ static void keep(const struct command_hosts *hosts) {
 
 /* ---- around a command ---- */
 
-static int start(char **command, const char *engine, pid_t *ret_pid, struct error *err) {
+/* The socket in front of a remote engine needs no TLS, whatever the environment says of another. */
+static int set_environment(struct host *host, struct error *err) {
+    static const char *const of_others[] = {"DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH"};
+    int r = setenv("DOCKER_HOST", host_engine(host), 1) | unsetenv("DOCKER_CONTEXT");
+    for (size_t i = 0; !host_is_local(host) && i < sizeof of_others / sizeof *of_others; i++)
+        r |= unsetenv(of_others[i]);
+    return r < 0 ? error_set_os(err, ERROR_IO, errno, "set the environment") : 0;
+}
+
+static int start(char **command, struct host *host, pid_t *ret_pid, struct error *err) {
     sigset_t none;
     posix_spawnattr_t attributes;
     sigemptyset(&none);
-    if (setenv("DOCKER_HOST", engine, 1) < 0 || unsetenv("DOCKER_CONTEXT") < 0)
-        return error_set_os(err, ERROR_IO, errno, "set the environment");
+    if (set_environment(host, err) < 0)
+        return -1;
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
@@ -162,9 +171,8 @@ static int wait_for(pid_t pid, int *ret_status, struct error *err) {
 static int run_command(const struct command_hosts *hosts, char **command, int *ret_status,
                        struct error *err) {
     pid_t pid;
-    return start(command, host_engine(hosts->hosts[0].at->host), &pid, err) < 0
-               ? -1
-               : wait_for(pid, ret_status, err);
+    return start(command, hosts->hosts[0].at->host, &pid, err) < 0 ? -1
+                                                                   : wait_for(pid, ret_status, err);
 }
 
 static int check_one(const struct command_hosts *hosts, struct error *err) {

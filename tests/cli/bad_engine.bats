@@ -12,13 +12,15 @@ services:
 EOF
 }
 
-# Runs a trial on an engine of that behaviour; its memory is bounded by ulimit.
+# Runs a trial, or another command, on an engine of that behaviour; its memory is bounded by ulimit.
 run_on() {
+  local words=("${@:2}")
+  [ $# -gt 1 ] || words=(run)
   coproc ENGINE { "$SEATRIAL_BIN/bad_engine" "$1"; }
   local host in=${ENGINE[1]} pid=$ENGINE_PID
   read -r host <&"${ENGINE[0]}"
   status=0
-  env "$host" "$SEATRIAL_BIN/seatrial" --progress plain --engine-timeout 2s run >out 2>&1 || status=$?
+  env "$host" "$SEATRIAL_BIN/seatrial" --progress plain --engine-timeout 2s "${words[@]}" >out 2>&1 || status=$?
   exec {in}>&-
   wait "$pid"
   output=$(cat out)
@@ -57,4 +59,24 @@ named() {
   run_on fails
   named
   [[ $output == *'layer store is \x1b[31mbroken'* ]]
+}
+
+@test "a container's name that would steer the terminal is refused" {
+  run_on names ps
+  [ "$status" = 1 ]
+  [[ $output == *"host 'local': "*'a\x1b[2J'* ]]
+  [[ $output != *$'\x1b'* ]]
+}
+
+@test "a tar from a container writes only below the destination, and only files and folders" {
+  mkdir here
+  run_on smuggles cp a:/way here
+  [ "$status" = 0 ]
+  [[ $output == *"left out: "*"'../above' (an unsafe name)"* ]]
+  [ "$(cat here/way/good)" = good ]
+  [ "$(find here -mindepth 1 | sort | xargs)" = "here/way here/way/good here/way/link here/way/link/above here/way/set" ]
+  [ ! -L here/way/link ]
+  [ "$(stat -c %a here/way/set)" = 755 ]
+  [ ! -e above ]
+  [ ! -e /tmp/seatrial-smuggled ]
 }

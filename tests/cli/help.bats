@@ -71,6 +71,8 @@ complete() {
   [ "$(complete "$seatrial" -p x ps --format j)" = json ]
   [ "$(complete "$seatrial" -f "$demo/compose.yaml" logs rep)" = replica ]
   [ "$(complete "$seatrial" -f "$demo/compose.yaml" ps -m '')" = local ]
+  [ "$(complete "$seatrial" -f "$demo/compose.yaml" ssh lo)" = local ]
+  [ "$(complete "$seatrial" completion b)" = bash ]
   [ "$(complete "$seatrial" -f "$demo/comp")" = "$demo/compose.yaml" ]
   run -2 "$seatrial" completion fish
   run -2 "$seatrial" completion
