@@ -47,7 +47,8 @@ static const struct argp_option options[] = {
      "how long a container may take until it is healthy (60s)", 0},
     {"min-disk", OPTION_MIN_DISK, "SIZE", 0,
      "how much must be free on every host where its engine keeps images (256m)", 0},
-    {"use-existing", OPTION_USE_EXISTING, NULL, OPTION_HIDDEN, NULL, 0},
+    {"use-existing", OPTION_USE_EXISTING, NULL, 0,
+     "start no machines (those of the providers local and hosts always exist)", 0},
     {"stop-machines", OPTION_STOP_MACHINES, NULL, OPTION_HIDDEN, NULL, 0},
     {"frozen", OPTION_FROZEN, NULL, OPTION_HIDDEN, NULL, 0},
     {"repeat", OPTION_REPEAT, "N", OPTION_HIDDEN, NULL, 0},
@@ -119,10 +120,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case OPTION_NO_MERKLE: a->plan.no_merkle = true; break;
     case OPTION_HEALTH_TIMEOUT: health_timeout(state, arg, &a->health_timeout_ns); break;
     case OPTION_MIN_DISK: min_disk(state, arg, &a->disk_free_bytes_min); break;
-    case OPTION_USE_EXISTING:
+    case OPTION_USE_EXISTING: break; /* there are no others yet */
     case OPTION_STOP_MACHINES:
-        argp_error(state, "--%s is about machines of a cloud: provider 'local' has none",
-                   key == OPTION_USE_EXISTING ? "use-existing" : "stop-machines");
+        argp_error(state, "--stop-machines is about machines of a cloud: the providers 'local' and "
+                          "'hosts' have none");
         break;
     case OPTION_FROZEN: argp_error(state, "--frozen is not supported yet"); break;
     case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;

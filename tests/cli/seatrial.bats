@@ -32,7 +32,7 @@ expect() {
 @test "seed 000's spellings mean the same" {
   plan_of_demo -noRunTest >seed
   plan_of_demo --no-load | diff seed -
-  plan_of_demo -noBuildConcord -noBuildLoader -noPushConcord -inMemory -useBasicKVBC -copyAllData >seed
+  plan_of_demo -noBuildConcord -noBuildLoader -noPushConcord -inMemory -useBasicKVBC -copyAllData -useExistingInstances >seed
   plan_of_demo --no-build --no-push=replica --in-memory --no-merkle --copy-data | diff seed -
 }
 
@@ -64,7 +64,7 @@ expect() {
     [[ $output == *"not supported yet"* ]]
   done
   run -2 "$seatrial" run -stopMachines
-  [[ $output == *"provider 'local' has none"* ]]
+  [[ $output == *"the providers 'local' and 'hosts' have none"* ]]
 }
 
 @test "no Compose file: exit status 1 or 3, and which names were looked for" {
