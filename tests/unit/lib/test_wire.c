@@ -38,7 +38,8 @@ static void a_hello_arrives_as_it_was_sent(void **state) {
 static void a_hello_answer_arrives_as_it_was_sent(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    struct wire_hello_answer sent = {.accepted = true, .replica = 2, .primary = 1, .n = 4, .f = 1, .answers = 2};
+    struct wire_hello_answer sent = {
+        .accepted = true, .replica = 2, .primary = 1, .n = 4, .f = 1, .answers = 2};
     struct wire_hello_answer got;
     uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
     size_t size = wire_hello_answer_encode(&sent, frame) - WIRE_HEADER_SIZE;
