@@ -84,7 +84,7 @@ in_host() {
   shift
   host_runs "$n" || die "host h$n is powered off"
   # shellcheck disable=SC2016 # the inner shell expands it
-  in_rig bash -c '. "$1"; init=$(init_pid "$2"); shift 2; exec nsenter --target "$init" --mount --net --pid --uts --ipc -- "$@"' \
+  in_rig bash -c '. "$1"; init=$(init_pid "$2"); shift 2; exec env --unset=DOCKER_HOST --chdir=/ nsenter --target "$init" --mount --net --pid --uts --ipc -- "$@"' \
     bash "$here/../../script/functions.bash" "$(cat "$state/h$n/pid")" "$@"
 }
 
