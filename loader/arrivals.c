@@ -8,7 +8,11 @@
 void arrivals_init(struct arrivals *a, const struct arrivals_config *config, uint32_t thread,
                    uint32_t threads) {
     assert(thread < threads);
-    *a = (struct arrivals){.config = *config, .thread = thread, .threads = threads};
+    uint32_t loaders = config->loaders ? config->loaders : 1;
+    assert(config->loader < loaders);
+    *a = (struct arrivals){.config = *config,
+                           .first = config->loader + (uint64_t)loaders * thread,
+                           .step = (uint64_t)loaders * threads};
 }
 
 /* Exponentially distributed with mean 1, by position. */
@@ -29,7 +33,7 @@ bool arrivals_next(struct arrivals *a, struct arrival *ret) {
         else
             a->requests = (double)position;
         a->position++;
-        if (position % a->threads != a->thread)
+        if (position % a->step != a->first)
             continue;
         uint64_t at_ns = rate_time(c->rate, a->requests, &a->phase);
         if (at_ns >= c->end_ns) {

@@ -4,7 +4,8 @@
  * When an open loop sends its requests: a pure function of the rate's course, the seed and the
  * position. Constant arrivals are as even as the rate; Poisson arrivals come as independent users
  * would send them, their mean being the rate. Each thread walks through all positions and is given
- * those that are its own: position modulo threads.
+ * those that are its own: position modulo loaders, and of these every so-many-th as there are
+ * threads in this loader. So any number of loaders with any numbers of threads send one schedule.
  *
  * Units: ns since the start of the run.
  */
@@ -27,15 +28,16 @@ struct arrivals_config {
     const struct rate *rate; /* borrowed */
     enum arrival_model model;
     uint64_t seed;
-    uint64_t requests; /* positions are below it */
-    uint64_t end_ns;   /* intended times are before it */
+    uint64_t requests;        /* positions are below it */
+    uint64_t end_ns;          /* intended times are before it */
+    uint32_t loader, loaders; /* positions of this loader: modulo loaders; 0 of 0: all */
 };
 
 struct arrivals {
     struct arrivals_config config;
-    uint32_t thread, threads;
-    uint64_t position; /* the next one, of any thread */
-    double requests;   /* where in the course the last one was */
+    uint64_t first, step; /* positions of this thread */
+    uint64_t position;    /* the next one, of any thread */
+    double requests;      /* where in the course the last one was */
     size_t phase;
 };
 

@@ -368,6 +368,7 @@ int driver_run(struct driver *d, struct instant start, struct record *record, st
     d->start = start;
     sleep_until(start);
     d->now_ns = since_start(d);
+    record->begun_ns = d->now_ns;
     int r = load(d, err);
     struct error abandoned = ERROR_NULL; /* the first fault counts */
     d->interrupted |= r < 0;             /* nobody is given another request */

@@ -44,6 +44,7 @@ struct engine {
     int wake_fd;
     struct engine_progress progress;
     struct interval last;
+    struct error fault; /* of config.begin */
     char *shown[NOTES_SHOWN_MAX];
     uint32_t shown_next;
 
@@ -175,20 +176,31 @@ static void show_progress(struct engine *e) {
     e->config.tell(e->config.context, p);
 }
 
+/* All are connected, and wait for it. */
+static void begin(struct engine *e) {
+    struct instant start = instant_after(clock_instant(), BEGIN_NS);
+    int r = e->config.begin ? e->config.begin(e->config.context, &start, &e->fault) : 0;
+    pthread_mutex_lock(&e->lock);
+    e->phase = r == 0 ? RUNNING : ABANDONED;
+    e->start = start;
+    pthread_cond_broadcast(&e->moved);
+    pthread_mutex_unlock(&e->lock);
+}
+
 /* What the workers' states ask for. Says whether all have ended. */
 static bool move_on(struct engine *e) {
     pthread_mutex_lock(&e->lock);
     bool ended = e->ended == e->started;
     bool failed = e->failed != NULL;
-    if (e->phase == CONNECTING) {
-        if (failed || cancel_level(e->config.cancel) > 0)
-            e->phase = ABANDONED;
-        else if (e->connected == e->config.threads)
-            e->phase = RUNNING;
-        e->start = instant_after(clock_instant(), BEGIN_NS);
+    bool connected = e->phase == CONNECTING && e->connected == e->config.threads;
+    if (e->phase == CONNECTING && (failed || cancel_level(e->config.cancel) > 0)) {
+        e->phase = ABANDONED;
         pthread_cond_broadcast(&e->moved);
+        connected = false;
     }
     pthread_mutex_unlock(&e->lock);
+    if (connected)
+        begin(e);
     int level = cancel_level(e->config.cancel);
     if (failed && level == 0)
         level = 1;
@@ -337,6 +349,10 @@ static int collect(struct engine *e, struct record *record, struct error *err) {
             return -1;
     }
     log_rest(e);
+    if (e->fault.kind != ERROR_NONE) {
+        *err = e->fault;
+        return -1;
+    }
     if (!e->failed)
         return r;
     *err = e->failed->err;

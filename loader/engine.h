@@ -8,7 +8,8 @@
  * The calling thread shows progress meanwhile: at the end of each second every thread hands over a
  * whole interval (interval.h). It also passes on the cancellation, and ends all when one failed.
  *
- * Threads: engine_run is called by one, in which `note`, `tell` and `log` are called, too.
+ * Threads: engine_run is called by one, in which `note`, `tell`, `log` and `begin` are called,
+ * too.
  */
 
 #include "lib/error.h"
@@ -30,6 +31,12 @@ typedef void engine_tell(void *context, const struct engine_progress *progress);
  * them together, of which the last may be shorter, hold everything. */
 typedef void engine_log(void *context, struct instant start, const struct interval *interval);
 
+/*
+ * All threads are connected and wait: when time 0 is. May wait itself, and is the place to begin
+ * together with others. 1: cancelled; faults end the load before it has begun.
+ */
+typedef int engine_begin(void *context, struct instant *ret_start, struct error *err);
+
 /* Everything is borrowed, for the call. */
 struct engine_config {
     struct carrier_maker maker;
@@ -48,7 +55,8 @@ struct engine_config {
     loader_note *note;
     engine_tell *tell;
     engine_log *log;
-    void *context; /* of all three */
+    engine_begin *begin; /* NULL: as soon as all are connected */
+    void *context;       /* of all four */
 };
 
 /*

@@ -24,6 +24,9 @@ enum {
     LOADER_WORDS_MAX = 1024,
     LOADER_WORDS_SIZE_MAX = 64 * 1024,
 
+    /* Loaders of one load: their logs are merged at once, each an open file. */
+    LOADER_LOADERS_MAX = 256,
+
     /* Requests imported: kept in memory, 48 bytes each, to be put in order. */
     LOADER_IMPORT_MAX = 20 * 1000 * 1000,
 
@@ -67,6 +70,8 @@ enum {
 #define LOADER_RETRY_LAST_NS NS_PER_SEC
 /* One attempt to connect and be greeted. */
 #define LOADER_ATTEMPT_NS (5 * NS_PER_SEC)
+/* An agreed start is a few seconds ahead: further, and somebody's clock is wrong. */
+#define LOADER_START_AHEAD_NS_MAX (300 * NS_PER_SEC)
 /* After the first SIGINT or SIGTERM: for the replies that are still under way. */
 #define LOADER_DRAIN_NS (2 * NS_PER_SEC)
 

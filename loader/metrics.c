@@ -75,7 +75,7 @@ void load_metrics_write(void *load_metrics, struct buffer *out) {
     if (options_open(o)) {
         metrics_head(out, "seatrial_loader_asked_per_second", "gauge", "Rate that is asked for.");
         metrics_sample(out, "seatrial_loader_asked_per_second", NULL,
-                       rate_at(&o->rate, m->progress.elapsed_ns));
+                       options_rate_at(o, m->progress.elapsed_ns));
     }
     metrics_head(out, "seatrial_loader_sent_total", "counter", "Requests that were sent.");
     metrics_sample(out, "seatrial_loader_sent_total", NULL, (double)m->progress.sent);

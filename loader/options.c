@@ -31,6 +31,8 @@ enum {
     KEY_THREADS,
     KEY_REQUEST_TIMEOUT,
     KEY_CONNECT_TIMEOUT,
+    KEY_START,
+    KEY_START_TIMEOUT,
     KEY_SEED,
     KEY_METRICS,
     KEY_VERSION
@@ -125,6 +127,11 @@ static const struct row rows[] = {
     {KEY_CONNECT_TIMEOUT, "connect-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC,
      "10s", AT(connect_timeout_ns), GROUP_OURS,
      "Give up when the primary cannot be reached for so long, at the start or later"},
+    {KEY_START, "start", "FILE", TEXT, 0, 0, "/seatrial/start", AT(start_path), GROUP_OURS,
+     "With several loaders (SEATRIAL_LOADERS): where the time at which all begin will appear, in "
+     "nanoseconds since 1970"},
+    {KEY_START_TIMEOUT, "start-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC, "2m",
+     AT(start_timeout_ns), GROUP_OURS, "Give up when none has appeared so long after connecting"},
     {KEY_THREADS, "threads", "NUMBER", NUMBER, 1, LOADER_THREADS_MAX, NULL, AT(threads), GROUP_OURS,
      "Threads, each with connections and a share of the clients of its own (default: one for each "
      "core that we may use, but not more than clients)"},
@@ -452,6 +459,10 @@ uint64_t options_payload_size(const struct options *o) {
 
 bool options_open(const struct options *o) {
     return o->rate.count > 0;
+}
+
+double options_rate_at(const struct options *o, uint64_t at_ns) {
+    return rate_at(&o->rate, at_ns) / (o->loaders ? o->loaders : 1);
 }
 
 bool options_until_told(const struct options *o) {

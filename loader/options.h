@@ -52,6 +52,7 @@ struct options {
     const char *log_config; /* -a; NULL: the default places */
 
     struct rate rate; /* no phases: closed loop */
+    uint32_t loaders; /* that keep it together, as equals (share.h); 0: one */
     enum arrival_model arrival;
     uint64_t clients; /* --clients: becomes concurrency */
     uint64_t in_flight_max;
@@ -70,6 +71,8 @@ struct options {
     const char *metrics; /* where to listen; NULL: nowhere */
     uint64_t request_timeout_ns;
     uint64_t connect_timeout_ns;
+    const char *start_path; /* several loaders: where the time of start appears */
+    uint64_t start_timeout_ns;
     uint64_t seed;
     bool seed_given;
 };
@@ -80,6 +83,8 @@ const char *options_method_name(enum options_method method);
 uint64_t options_payload_size(const struct options *o);
 
 bool options_open(const struct options *o);
+/* Requests/s that this loader is asked for at a time. */
+double options_rate_at(const struct options *o, uint64_t at_ns);
 /* Neither a number, nor a time, nor the rate's course ends the load: only a signal does. */
 bool options_until_told(const struct options *o);
 

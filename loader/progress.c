@@ -49,7 +49,7 @@ void progress_line(const struct engine_progress *p, const struct options *o, str
         done += p->outcomes[i];
     buffer_format(out, "%" PRIu64 " s", p->elapsed_ns / NS_PER_SEC);
     if (options_open(o))
-        buffer_format(out, "  %.0f/s asked", rate_at(&o->rate, p->elapsed_ns));
+        buffer_format(out, "  %.0f/s asked", options_rate_at(o, p->elapsed_ns));
     buffer_format(out, "  %" PRIu64 " sent  %" PRIu64 " done", p->sent, done);
     if (o->requests > 0)
         buffer_format(out, " of %" PRIu64 " (%.1f %%)", o->requests,

@@ -66,6 +66,7 @@ static bool in_window(const struct record *r, uint64_t at_ns) {
 }
 
 int record_merge(struct record *to, const struct record *from, struct error *err) {
+    to->begun_ns = from->begun_ns > to->begun_ns ? from->begun_ns : to->begun_ns;
     to->due += from->due;
     to->window_acknowledged += from->window_acknowledged;
     to->sent += from->sent;

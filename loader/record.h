@@ -37,6 +37,7 @@ struct record {
     uint64_t client_base;
     uint64_t window_from_ns, window_to_ns; /* see record_window */
     uint64_t window_acknowledged;          /* replies in it */
+    uint64_t begun_ns;                     /* how long after time 0 the last thread was awake */
     uint64_t due;                          /* open loop: requests whose intended time has come */
     uint64_t sent;                         /* requests whose first byte was given to the kernel */
     uint64_t sent_end_ns;                  /* of the last one */

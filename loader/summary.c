@@ -41,8 +41,14 @@ static double per_second(double count, uint64_t ns) {
     return ns > 0 ? count * (double)NS_PER_SEC / (double)ns : 0;
 }
 
+static bool is_shared(const struct summary *s) {
+    return s->share && s->share->loaders > 1;
+}
+
+/* Of us: the rate is that of the whole load. */
 static double asked_per_s(const struct summary *s) {
-    return per_second(rate_requests(&s->options->rate, s->span_ns), s->span_ns);
+    double all = per_second(rate_requests(&s->options->rate, s->span_ns), s->span_ns);
+    return is_shared(s) ? all / s->share->loaders : all;
 }
 
 static double sent_per_s(const struct summary *s) {
@@ -116,6 +122,19 @@ static void json_latency(struct buffer *out, const char *key, const struct histo
                   histogram_mean(h));
 }
 
+/* What whoever merges has to know. */
+static void json_share(const struct summary *s, struct buffer *out) {
+    const struct options *own = s->options, *all = s->whole;
+    buffer_format(out,
+                  " \"share\": {\"loader\": %" PRIu32 ", \"loaders\": %" PRIu32
+                  ", \"clients\": %" PRIu64 ", \"clients_of_all\": %" PRIu64,
+                  s->share->index, s->share->loaders, own->concurrency, all->concurrency);
+    if (all->requests > 0)
+        buffer_format(out, ", \"requests\": %" PRIu64 ", \"requests_of_all\": %" PRIu64,
+                      own->requests, all->requests);
+    buffer_format(out, ", \"begun_late_ns\": %" PRIu64 "},\n", s->record->begun_ns);
+}
+
 void summary_json(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
     json_model(s, out);
@@ -125,8 +144,13 @@ void summary_json(const struct summary *s, struct buffer *out) {
         buffer_format(out, "\"cpu_seconds\": %.3f, ", (double)s->cpu_ns / (double)NS_PER_SEC);
     buffer_format(out,
                   "\"seconds\": %.6f,\n"
-                  " \"window\": {\"from_s\": %.6f, \"to_s\": %.6f},\n",
+                  " \"window\": {\"from_s\": %.6f, \"to_s\": %.6f",
                   summary_seconds(s), window_from_s(s), window_to_s(s));
+    if (is_shared(s))
+        buffer_format(out, ", \"acknowledged\": %" PRIu64, r->window_acknowledged);
+    buffer_text(out, "},\n");
+    if (is_shared(s))
+        json_share(s, out);
     buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64, s->intended,
                   r->sent);
     for (int i = 0; i < OUTCOME_COUNT; i++)
@@ -194,12 +218,28 @@ static void text_request(const struct options *o, struct buffer *out) {
     buffer_text(out, o->pre_execute ? ", pre-executed\n" : "\n");
 }
 
+/* Options were of the whole load: what became of them. */
+static void text_share(const struct summary *s, struct buffer *out) {
+    const struct options *own = s->options, *all = s->whole;
+    buffer_format(
+        out, "share        loader %" PRIu32 " of %" PRIu32 ": %" PRIu64 " of %" PRIu64 " clients",
+        s->share->index + 1, s->share->loaders, own->concurrency, all->concurrency);
+    if (all->requests > 0)
+        buffer_format(out, ", %" PRIu64 " of %" PRIu64 " requests", own->requests, all->requests);
+    if (options_open(own))
+        buffer_format(out, ", every %" PRIu32 "th arrival from the %" PRIu32 "th on",
+                      s->share->loaders, s->share->index + 1);
+    buffer_text(out, "; all that follows is of this loader\n");
+}
+
 static void text_load(const struct summary *s, struct buffer *out) {
     const struct options *o = s->options;
     text_model(s, out);
     if (!s->run)
         return;
     text_request(o, out);
+    if (is_shared(s))
+        text_share(s, out);
     buffer_format(out,
                   "run          %s, seed %" PRIu64 ", clients %" PRIu64 " to %" PRIu64 ", %" PRIu32
                   " threads\n",

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "loader/options.h"
 #include "loader/record.h"
+#include "loader/share.h"
 
 #include <stdint.h>
 
@@ -25,11 +26,13 @@ struct summary {
     const char *run; /* id of the trial; NULL: imported, and nothing is known of the requests */
     uint64_t seed;   /* given or drawn */
     uint32_t threads;
-    struct wall_time start; /* time 0; 0: not known */
-    uint64_t cpu_ns;        /* of the loader's threads, during the load; 0: not known */
-    uint64_t intended;      /* requests asked for */
-    uint64_t span_ns;       /* open loop: for which they were asked for */
-    const char *why;        /* it ended before its time; NULL: it did not */
+    const struct share *share;   /* `options` are the part that is ours; NULL: alone */
+    const struct options *whole; /* of the load that all loaders share; only with `share` */
+    struct wall_time start;      /* time 0; 0: not known */
+    uint64_t cpu_ns;             /* of the loader's threads, during the load; 0: not known */
+    uint64_t intended;           /* requests asked for */
+    uint64_t span_ns;            /* open loop: for which they were asked for */
+    const char *why;             /* it ended before its time; NULL: it did not */
 };
 
 /* Open loop: whether the load was not generated as it was asked for, and how: a sentence. */

@@ -12,6 +12,8 @@
 #include "loader/metrics.h"
 #include "loader/progress.h"
 #include "loader/replicas.h"
+#include "loader/share.h"
+#include "loader/start.h"
 #include "loader/streams.h"
 #include "loader/summary.h"
 #include "loader/targets.h"
@@ -28,7 +30,10 @@
 enum { SUMMARY_SIZE_MAX = 64 * 1024, FILE_MODE = 0644, FOLDER_MODE = 0755 };
 
 struct trial {
-    const struct options *options;
+    const struct options *whole;   /* of all loaders' load */
+    struct options part;           /* ours of it, without what it borrows */
+    const struct options *options; /* that */
+    struct share share;
     const struct cancel *cancel;
     uint64_t seed;
     uint32_t threads;
@@ -43,7 +48,8 @@ struct trial {
     struct durations *durations; /* NULL with -i 0 */
     const char *log_file;        /* NULL: the log goes to the console, by -l */
     FILE *histograms;            /* latency.hlog */
-    struct wall_time start;      /* time 0, once it was looked at */
+    struct wall_time start;      /* time 0, once it was looked at or agreed */
+    bool start_known;            /* to all files */
     uint64_t cpu_ns;
     struct hdr_log_writer histogram_writer;
     struct error histogram_fault; /* the first one; the load goes on */
@@ -69,15 +75,21 @@ static void trial_deinit(struct trial *t) {
     targets_deinit(&t->targets);
 }
 
-/* Which loader of its kind we are: the runner says it. */
-static int loader_index(uint32_t *ret, struct error *err) {
-    const char *text = getenv("SEATRIAL_INDEX");
-    uint64_t index = 0;
-    if (text && *text && text_to_u64(text, 0, UINT32_MAX, &index, err) < 0) {
-        err->kind = ERROR_CONFIG;
-        return error_wrap(err, "SEATRIAL_INDEX");
-    }
-    *ret = (uint32_t)index;
+static uint32_t threads_for(const struct options *o) {
+    uint64_t threads = o->threads ? o->threads : engine_cores();
+    if (options_open(o))
+        threads = threads < o->in_flight_max ? threads : o->in_flight_max;
+    threads = threads < LOADER_THREADS_MAX ? threads : LOADER_THREADS_MAX;
+    return (uint32_t)(threads < o->concurrency ? threads : o->concurrency);
+}
+
+/* Which loader of how many we are: the runner says it. */
+static int take_share(struct trial *t, struct error *err) {
+    if (share_parse(getenv("SEATRIAL_INDEX"), getenv("SEATRIAL_LOADERS"), &t->share, err) < 0 ||
+        share_take(&t->share, t->whole, &t->part, err) < 0)
+        return -1;
+    t->options = &t->part;
+    t->threads = threads_for(t->options);
     return 0;
 }
 
@@ -164,14 +176,13 @@ static int prepare_load(struct trial *t, struct error *err) {
         .pre_execute = o->pre_execute,
         .busy_wait = o->busy_wait,
     };
-    uint32_t index;
-    if (make_room(o, err) < 0 || loader_index(&index, err) < 0 || draw_seed(o, &t->seed, err) < 0)
+    if (make_room(o, err) < 0 || draw_seed(o, &t->seed, err) < 0)
         return -1;
     if (read_pool(t, err) < 0 || find_targets(t, err) < 0)
         return -1;
     if (o->protocol == PROTOCOL_HTTP)
         write_heads(t);
-    workload_init(&t->workload, &shape, t->seed, index, (uint32_t)o->concurrency);
+    workload_init(&t->workload, &shape, t->seed, t->share.index, (uint32_t)o->concurrency);
     return 0;
 }
 
@@ -210,7 +221,7 @@ static void tell(void *context, const struct engine_progress *progress) {
 static void log_begin(const struct trial *t) {
     const struct options *o = t->options;
     if (options_open(o))
-        log_info(logger, "open loop, from %.1f requests/s on", rate_at(&o->rate, 0));
+        log_info(logger, "open loop, from %.1f requests/s on", options_rate_at(o, 0));
     log_info(logger,
              "run %s, %zu replicas: %" PRIu64 " requests by %" PRIu64 " clients from %" PRIu64
              ", seed %" PRIu64 ", %" PRIu64 " keys of %" PRIu64 " bytes, values of %" PRIu64
@@ -233,9 +244,17 @@ static void log_end(const struct trial *t, int outcome, const struct error *err)
 
 /* ---- files ---- */
 
-static const char *const out_names[] = {"load.json", "acknowledged.json", "requests.bin",
-                                        "latency.hlog"};
-enum { OUT_LOAD, OUT_ACKNOWLEDGED, OUT_REQUESTS, OUT_HISTOGRAMS, OUT_COUNT };
+static const char *const out_names[] = {"load.json",    "acknowledged.json", "requests.bin",
+                                        "latency.hlog", "window.hlog",       "ready"};
+enum {
+    OUT_LOAD,
+    OUT_ACKNOWLEDGED,
+    OUT_REQUESTS,
+    OUT_HISTOGRAMS,
+    OUT_WINDOW, /* the last two only among several loaders */
+    OUT_READY,
+    OUT_COUNT
+};
 
 static int prepare_out(const struct trial *t, struct error *err) {
     const char *folder = t->options->out_path;
@@ -268,8 +287,10 @@ static void log_interval(void *context, struct instant start, const struct inter
     struct error *err = &t->histogram_fault;
     if (err->kind != ERROR_NONE)
         return;
-    if (t->start.ns == 0) { /* once, so that intervals adjoin whatever the wall clock does */
-        t->start.ns = clock_wall().ns - (int64_t)instant_ns_between(start, clock_instant());
+    if (!t->start_known) { /* once, so that intervals adjoin whatever the wall clock does */
+        t->start_known = true;
+        if (t->start.ns == 0)
+            t->start.ns = clock_wall().ns - (int64_t)instant_ns_between(start, clock_instant());
         if (t->durations && durations_start(t->durations, t->start, err) < 0)
             return;
     }
@@ -296,8 +317,13 @@ static int open_record(struct trial *t, struct error *err) {
     if (open_histograms(t, err) < 0)
         return -1;
     record_init(&t->record, client_base, NULL, NULL); /* each thread's goes into it */
-    record_window(&t->record, t->options->warm_up_ns, window_to_ns(t->options));
+    record_window(&t->record, t->options->warm_up_ns, window_to_ns(t->whole));
     return 0;
+}
+
+static int write_window(const struct trial *t, struct error *err) {
+    cleanup_free char *path = path_join(t->options->out_path, out_names[OUT_WINDOW]);
+    return share_write_window(path, &t->record, t->start, err);
 }
 
 static int write_files(struct trial *t, const struct summary *summary, struct error *err) {
@@ -312,6 +338,8 @@ static int write_files(struct trial *t, const struct summary *summary, struct er
         return -1;
     }
     if (t->durations && durations_finish(t->durations, err) < 0)
+        return -1;
+    if (t->share.loaders > 1 && write_window(t, err) < 0)
         return -1;
     if (request_set_save(t->record.acknowledged, acknowledged_path, err) < 0 ||
         buffer_check(&json, "the summary", err) < 0)
@@ -334,14 +362,6 @@ static int print_summary(const struct summary *summary, struct error *err) {
 
 /* ---- the load ---- */
 
-static uint32_t threads_for(const struct options *o) {
-    uint64_t threads = o->threads ? o->threads : engine_cores();
-    if (options_open(o))
-        threads = threads < o->in_flight_max ? threads : o->in_flight_max;
-    threads = threads < LOADER_THREADS_MAX ? threads : LOADER_THREADS_MAX;
-    return (uint32_t)(threads < o->concurrency ? threads : o->concurrency);
-}
-
 static uint64_t or_never(uint64_t limit) {
     return limit ? limit : UINT64_MAX;
 }
@@ -353,13 +373,29 @@ static uint64_t cpu_time_ns(void) {
     return (uint64_t)used.tv_sec * NS_PER_SEC + (uint64_t)used.tv_nsec;
 }
 
+/* All loaders draw from the same. */
+static uint64_t arrival_seed(const struct trial *t) {
+    return t->share.loaders > 1 && !t->whole->seed_given ? share_seed(t->targets.run) : t->seed;
+}
+
+static int begin_together(void *context, struct instant *ret, struct error *err) {
+    struct trial *t = context;
+    const struct options *o = t->options;
+    cleanup_free char *ready = path_join(o->out_path, out_names[OUT_READY]);
+    log_info(logger, "connected; waiting for the start that all loaders agree on");
+    return start_await(ready, o->start_path, o->start_timeout_ns, t->cancel, &t->start, ret, err);
+}
+
 static int drive(struct trial *t, struct error *err) {
     const struct options *o = t->options;
+    bool shared = t->share.loaders > 1;
     t->arrivals = (struct arrivals_config){.rate = &o->rate,
                                            .model = o->arrival,
-                                           .seed = t->seed,
-                                           .requests = or_never(o->requests),
-                                           .end_ns = or_never(o->time_ns)};
+                                           .seed = arrival_seed(t),
+                                           .requests = or_never(t->whole->requests),
+                                           .end_ns = or_never(o->time_ns),
+                                           .loader = share_part(&t->share),
+                                           .loaders = t->share.loaders};
     const struct replicas_config replicas = {.targets = &t->targets,
                                              .workload = &t->workload,
                                              .connect_timeout_ns = o->connect_timeout_ns,
@@ -390,6 +426,7 @@ static int drive(struct trial *t, struct error *err) {
         .note = note,
         .tell = tell,
         .log = log_interval,
+        .begin = shared ? begin_together : NULL,
         .context = t,
     };
     log_begin(t);
@@ -447,6 +484,8 @@ static int finish(struct trial *t, int outcome, struct error *err) {
         .run = t->targets.run,
         .seed = t->seed,
         .threads = t->threads,
+        .share = &t->share,
+        .whole = t->whole,
         .start = t->start,
         .cpu_ns = t->cpu_ns,
         .intended = intended(t, outcome),
@@ -471,10 +510,11 @@ static int open_metrics(struct trial *t, struct error *err) {
 }
 
 int trial_run(const struct options *options, const struct cancel *cancel, struct error *err) {
-    cleanup(trial_deinit) struct trial t = {
-        .options = options, .cancel = cancel, .threads = threads_for(options)};
-    progress_init(&t.progress, stderr, isatty(STDERR_FILENO), options);
-    load_metrics_init(&t.metrics, options);
+    cleanup(trial_deinit) struct trial t = {.whole = options, .options = options, .cancel = cancel};
+    if (take_share(&t, err) < 0)
+        return -1;
+    progress_init(&t.progress, stderr, isatty(STDERR_FILENO), t.options);
+    load_metrics_init(&t.metrics, t.options);
     if (open_log(&t, err) < 0)
         return -1;
     int r = -1;
