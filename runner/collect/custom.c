@@ -11,10 +11,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
     COMMAND_MAX_BYTES = 64 << 10,
@@ -25,9 +28,9 @@ enum {
 
 /* What a command may take at most, when its interval is shorter. */
 #define RUN_NS_MAX (60 * NS_PER_SEC)
-/* For ending a command on a host, which is given 2 s between SIGTERM and SIGKILL, and tidying up.
- */
+/* For ending a command, which is given 2 s between SIGTERM and SIGKILL, and tidying up. */
 #define END_NS_MAX (10 * NS_PER_SEC)
+#define END_PAUSE_NS (50 * NS_PER_MS)
 
 struct target {
     char *container_id, *container_name, *folder;
@@ -40,8 +43,10 @@ struct custom {
     char *command, *work_folder;
     struct target *targets;
     size_t target_count;
-    bool unfinished; /* something of the last run may still be there */
-    struct cancel cancel;
+    bool unfinished;    /* something of the last run may still be there */
+    struct cancel stop; /* no more runs */
+    struct cancel drop; /* the run that goes on has had its chance */
+    int ended_fd;       /* readable once the thread is through */
     pthread_t thread;
     struct custom_result result;
 };
@@ -194,7 +199,7 @@ static int execute(struct custom *c, struct target *t, struct run *run, struct e
     struct output output = {.file = file};
     struct sink sink = {.push = write_output, .arg = &output};
     struct host_exec exec = {.command = script, .output = &sink, .errors = &sink};
-    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
+    struct task task = {.cancel = &c->drop, .deadline = INSTANT_NEVER};
     uint64_t interval_ns = c->settings.interval_ns;
     task = task_within(&task, interval_ns > RUN_NS_MAX ? interval_ns : RUN_NS_MAX);
     c->unfinished = true;
@@ -205,7 +210,7 @@ static int execute(struct custom *c, struct target *t, struct run *run, struct e
 }
 
 static void count(struct custom *c, const struct run *run) {
-    bool ended_by_us = cancel_level(&c->cancel) > 0;
+    bool ended_by_us = cancel_level(&c->stop) > 0;
     c->result.runs++;
     if (run->lost)
         c->result.lost++;
@@ -215,7 +220,7 @@ static void count(struct custom *c, const struct run *run) {
 
 /* Negative when the connection broke. */
 static int run_once(struct custom *c, struct target *t, struct error *err) {
-    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
+    struct task task = {.cancel = &c->drop, .deadline = INSTANT_NEVER};
     struct custom_target target = {t->container_id, t->container_name, t->index, t->folder};
     cleanup_free char *command = custom_expand(c->command, &target, host_name(c->settings.host));
     if (end_unfinished(c, &task, err) < 0)
@@ -236,7 +241,7 @@ static int run_once(struct custom *c, struct target *t, struct error *err) {
 
 /* Negative when there is no sense in going on. */
 static int take_turn(struct custom *c, const struct task *task, struct error *err) {
-    for (size_t i = 0; i < c->target_count && cancel_level(&c->cancel) == 0; i++) {
+    for (size_t i = 0; i < c->target_count && cancel_level(&c->stop) == 0; i++) {
         error_clear(err);
         if (run_once(c, &c->targets[i], err) == 0)
             continue;
@@ -247,10 +252,9 @@ static int take_turn(struct custom *c, const struct task *task, struct error *er
     return 0;
 }
 
-static void *custom_main(void *arg) {
-    struct custom *c = arg;
+static void run_turns(struct custom *c) {
     struct error err = ERROR_NULL;
-    struct task task = {.cancel = &c->cancel, .deadline = INSTANT_NEVER};
+    struct task task = {.cancel = &c->stop, .deadline = INSTANT_NEVER};
     struct instant next = clock_instant();
     while (take_turn(c, &task, &err) == 0) {
         next = instant_after(next, c->settings.interval_ns);
@@ -261,8 +265,16 @@ static void *custom_main(void *arg) {
         }
         error_clear(&err);
         if (task_sleep(&task, instant_ns_between(now, next), &err) < 0)
-            return NULL;
+            return;
     }
+}
+
+static void *custom_main(void *arg) {
+    struct custom *c = arg;
+    uint64_t one = 1;
+    run_turns(c);
+    ssize_t n = write(c->ended_fd, &one, sizeof one);
+    (void)n;
     return NULL;
 }
 
@@ -308,7 +320,10 @@ static void custom_free(struct custom *c) {
         free(c->targets[i].container_name);
         free(c->targets[i].folder);
     }
-    cancel_deinit(&c->cancel);
+    cancel_deinit(&c->stop);
+    cancel_deinit(&c->drop);
+    if (c->ended_fd >= 0)
+        close(c->ended_fd);
     free(c->targets);
     free(c->command);
     free(c->work_folder);
@@ -320,7 +335,8 @@ DEFINE_CLEANUP_FREE(custom);
 static struct custom *custom_new(const struct custom_settings *settings) {
     struct custom *c = mem_new(struct custom);
     c->settings = *settings;
-    c->cancel.event_fd = -1;
+    c->stop.event_fd = c->drop.event_fd = -1;
+    c->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->command = text_dup(settings->command);
     c->work_folder = text_dup(settings->work_folder);
     c->targets = mem_new_array(struct target, settings->target_count);
@@ -338,7 +354,10 @@ static struct custom *custom_new(const struct custom_settings *settings) {
 int custom_start(const struct custom_settings *settings, const struct task *task,
                  struct custom **ret, struct error *err) {
     cleanup(custom_freep) struct custom *c = custom_new(settings);
-    if (cancel_init(&c->cancel, err) < 0 || prepare(c, settings->script_path, task, err) < 0)
+    if (c->ended_fd < 0)
+        return error_set_os(err, ERROR_IO, errno, "create eventfd");
+    if (cancel_init(&c->stop, err) < 0 || cancel_init(&c->drop, err) < 0 ||
+        prepare(c, settings->script_path, task, err) < 0)
         return error_wrap(err, "prepare the custom command");
     int r = pthread_create(&c->thread, NULL, custom_main, c);
     if (r)
@@ -359,8 +378,28 @@ static void tidy_up(struct custom *c) {
     c->result.kept = !ended || ask(c, command, &task, &err) < 0;
 }
 
+/* A command is ended where it runs, so that what it has printed still comes home. It may have been
+ * about to begin: then there is nothing to end yet, and we look again. */
+static void end_running(struct custom *c) {
+    struct error err = ERROR_NULL;
+    struct task forever = TASK_FOREVER;
+    struct task limit = task_within(&forever, END_NS_MAX);
+    cleanup_free char *script = end_script(c);
+    for (;;) {
+        struct task pause = task_within(&limit, END_PAUSE_NS);
+        error_clear(&err);
+        if (task_wait(&pause, c->ended_fd, POLLIN, &err) == 0)
+            return;
+        error_clear(&err);
+        if (task_check(&limit, &err) < 0 || ask(c, script, &limit, &err) < 0)
+            break;
+    }
+    cancel_raise(&c->drop, 1);
+}
+
 void custom_stop(struct custom *custom, struct custom_result *ret) {
-    cancel_raise(&custom->cancel, 1);
+    cancel_raise(&custom->stop, 1);
+    end_running(custom);
     pthread_join(custom->thread, NULL);
     tidy_up(custom);
     if (ret)

@@ -113,6 +113,8 @@ static void step_ended(struct trial *t, struct event *event) {
     schedule_end(&t->schedule, index, event->state);
     journal(t, "end", fields);
     progress_end(t->settings.progress, index, event->state, &event->err);
+    if (step->kind == STEP_CHECK_HOST && event->state == STEP_GOOD)
+        trial_write_inventory(t);
     if (event->state != STEP_FAILED)
         return;
     /* What we ended ourselves is no failure of its own. */

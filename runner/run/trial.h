@@ -217,6 +217,9 @@ struct task act_cleanup_task(const struct act *act);
 /* Records how a container ended, if it has. */
 void act_record_end(struct trial_container *c, const struct engine_container *state);
 
+/* ssh_config and inventories of the hosts that were checked so far. The main thread only. */
+void trial_write_inventory(struct trial *t);
+
 /* The end: what is left, then run.json, summary.json, trace.json and the text. */
 void trial_sweep(struct trial *t);
 int trial_report(struct trial *t, FILE *out, struct error *err);
