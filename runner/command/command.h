@@ -106,25 +106,15 @@ int command_engine_options(const struct command_context *context, struct engine_
                            struct error *err);
 struct task command_task(void);
 
-/* Both files, the engine, and our containers of the project there: what most commands begin with.
- */
-struct command_view {
-    struct command_files files;
-    struct engine *engine;
-    struct engine_container_list list;
-};
-#define COMMAND_VIEW_NULL ((struct command_view){.engine = NULL})
-int command_look(const struct command_context *context, struct command_view *ret,
-                 struct error *err);
-void command_view_deinit(struct command_view *view);
-
-/* The run that they belong to; ERROR_NOT_FOUND when there are none. */
-int command_current_run(const struct engine_container_list *list, const struct project *project,
-                        char ret_run[RUN_ID_SIZE], struct error *err);
-
 int command_trial_settings(const struct command_context *context, const struct command_files *files,
                            struct trial_settings *ret, struct error *err);
 
-/* Runs a plan over the files. Returns the exit status; errors are reported. */
+/* The hosts of the deployment, not connected to yet. */
+int command_testbed(const struct command_context *context, const struct command_files *files,
+                    struct testbed **ret, struct error *err);
+
+/* Runs a plan over the files on the hosts, which are connected to if they are not yet. Returns the
+ * exit status; errors are reported. */
 int command_carry_out(const struct command_context *context, const struct command_files *files,
-                      const struct plan_options *options, const struct trial_settings *settings);
+                      struct testbed *testbed, const struct plan_options *options,
+                      const struct trial_settings *settings);

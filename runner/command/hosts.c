@@ -235,14 +235,34 @@ static void gather(struct command_hosts *hosts) {
     }
 }
 
+void command_hosts_list(struct command_hosts *hosts) {
+    command_hosts_connect(hosts);
+    command_hosts_each(hosts, list_ours, hosts);
+    gather(hosts);
+}
+
 int command_hosts_look(const struct command_context *context, const struct hosts_chosen *chosen,
                        struct command_hosts *ret, struct error *err) {
     if (command_hosts_choose(context, chosen, ret, err) < 0)
         return -1;
-    command_hosts_connect(ret);
-    command_hosts_each(ret, list_ours, ret);
-    gather(ret);
+    command_hosts_list(ret);
     return 0;
+}
+
+int command_hosts_run(const struct command_hosts *hosts, char ret_run[RUN_ID_SIZE],
+                      struct error *err) {
+    for (size_t i = 0; i < hosts->container_count; i++) {
+        const struct json *labels = hosts->containers[i].entry->labels;
+        const char *run = json_text_or_null(json_member(labels, LABEL_RUN));
+        unsigned char bytes[(RUN_ID_SIZE - 1) / 2];
+        if (!run || text_unhex(run, bytes, sizeof bytes) < 0)
+            continue;
+        snprintf(ret_run, RUN_ID_SIZE, "%s", run);
+        return 0;
+    }
+    error_set(err, ERROR_NOT_FOUND, "project '%s' has no containers of ours on its hosts",
+              hosts->files.project->name);
+    return error_hint(err, "start it with `seatrial run --no-load`");
 }
 
 /* ---- containers ---- */

@@ -71,10 +71,17 @@ void command_hosts_connect(struct command_hosts *hosts);
 /* The same, but reports nothing: `at` says why a host has failed. */
 void command_hosts_try(struct command_hosts *hosts);
 
-/* All of it, and asks each for our containers. */
+/* Connects, and asks each for our containers. */
+void command_hosts_list(struct command_hosts *hosts);
+
+/* All of it: files, hosts, containers. */
 int command_hosts_look(const struct command_context *context, const struct hosts_chosen *chosen,
                        struct command_hosts *ret, struct error *err);
 void command_hosts_deinit(struct command_hosts *hosts);
+
+/* The run that our containers belong to; ERROR_NOT_FOUND when there are none. */
+int command_hosts_run(const struct command_hosts *hosts, char ret_run[RUN_ID_SIZE],
+                      struct error *err);
 
 /*
  * Runs `act` for every host that has not failed, side by side, each with an engine of its own;

@@ -2,7 +2,7 @@
 
 #include "lib/buffer.h"
 #include "lib/cleanup.h"
-#include "runner/command/command.h"
+#include "runner/command/hosts.h"
 
 #include <string.h>
 
@@ -51,13 +51,14 @@ int command_load(struct command_context *context, int argc, char **argv) {
     buffer_init(&line, LOADER_ARGS_MAX);
     command_parse(&load_argp, "load", argc, argv, &line);
 
+    static const struct hosts_chosen all = {.count = 0};
     char run[RUN_ID_SIZE];
-    cleanup(command_view_deinit) struct command_view view = COMMAND_VIEW_NULL;
-    const struct command_files *files = &view.files;
+    cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
+    const struct command_files *files = &hosts.files;
     if (buffer_check(&line, "the loader's arguments", &err) < 0 ||
-        command_look(context, &view, &err) < 0 ||
-        command_current_run(&view.list, files->project, run, &err) < 0)
-        return command_fail(context, &err);
+        command_hosts_look(context, &all, &hosts, &err) < 0 ||
+        command_hosts_run(&hosts, run, &err) < 0)
+        return hosts.status ? hosts.status : command_fail(context, &err);
 
     struct error ignored = ERROR_NULL;
     cleanup(results_deinit) struct results earlier = RESULTS_NULL;
@@ -69,5 +70,5 @@ int command_load(struct command_context *context, int argc, char **argv) {
     settings.results_root = earlier.folder; /* else beside the other runs */
     struct plan_options options = {
         .mode = PLAN_LOAD, .run = run, .loader_args = line.size ? line.data : NULL};
-    return command_carry_out(context, files, &options, &settings);
+    return command_carry_out(context, files, hosts.testbed, &options, &settings);
 }

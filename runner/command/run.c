@@ -184,14 +184,16 @@ static int begin_run(struct command_context *context, struct run_arguments *a) {
     run_id_make(run);
     a->plan.run = run;
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    cleanup(testbed_closep) struct testbed *testbed = NULL;
     struct trial_settings settings;
     if (command_read_files(context, &files, &err) < 0 ||
-        command_trial_settings(context, &files, &settings, &err) < 0)
+        command_trial_settings(context, &files, &settings, &err) < 0 ||
+        command_testbed(context, &files, &testbed, &err) < 0)
         return command_fail(context, &err);
     settings.clean_remote = a->clean_remote;
     settings.health_timeout_ns = a->health_timeout_ns;
     settings.disk_free_bytes_min = a->disk_free_bytes_min;
-    return command_carry_out(context, &files, &a->plan, &settings);
+    return command_carry_out(context, &files, testbed, &a->plan, &settings);
 }
 
 int command_run(struct command_context *context, int argc, char **argv) {
@@ -287,9 +289,13 @@ int command_plan(struct command_context *context, int argc, char **argv) {
     struct run_arguments a = {.plan = {.run = "00000000"}};
     parse("plan", &plan_argp, argc, argv, &a);
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
+    cleanup(testbed_closep) struct testbed *testbed = NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
     if (command_read_files(context, &files, &err) < 0 ||
-        plan_make(files.project, files.deployment, &a.plan, &plan, &err) < 0)
+        command_testbed(context, &files, &testbed, &err) < 0)
+        return command_fail(context, &err);
+    a.plan.addresses = testbed->addresses;
+    if (plan_make(files.project, files.deployment, &a.plan, &plan, &err) < 0)
         return command_fail(context, &err);
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, 64 << 20);

@@ -76,48 +76,6 @@ struct task command_task(void) {
     return (struct task){.cancel = &interrupt_cancel, .deadline = INSTANT_NEVER};
 }
 
-/* The containers of the project on the engine that are ours. */
-static int list_ours(const struct command_context *context, struct engine *engine,
-                     const struct project *project, struct engine_container_list *ret,
-                     struct error *err) {
-    struct task task = command_task();
-    const struct engine_pair labels[] = {
-        {LABEL_PROJECT, project->name}, {LABEL_OWNER, context->owner}, {NULL, NULL}};
-    return engine_container_list(engine, labels, &task, ret, err);
-}
-
-int command_look(const struct command_context *context, struct command_view *ret,
-                 struct error *err) {
-    struct task task = command_task();
-    struct engine_options options;
-    if (command_read_files(context, &ret->files, err) < 0 ||
-        command_engine_options(context, &options, err) < 0 ||
-        engine_open(&options, &task, &ret->engine, err) < 0)
-        return -1;
-    return list_ours(context, ret->engine, ret->files.project, &ret->list, err);
-}
-
-void command_view_deinit(struct command_view *view) {
-    engine_container_list_deinit(&view->list);
-    engine_close(view->engine);
-    command_files_deinit(&view->files);
-}
-
-int command_current_run(const struct engine_container_list *list, const struct project *project,
-                        char ret_run[RUN_ID_SIZE], struct error *err) {
-    for (size_t i = 0; i < list->count; i++) {
-        const char *run = json_text_or_null(json_member(list->entries[i].labels, LABEL_RUN));
-        unsigned char bytes[(RUN_ID_SIZE - 1) / 2];
-        if (!run || text_unhex(run, bytes, sizeof bytes) < 0)
-            continue;
-        snprintf(ret_run, RUN_ID_SIZE, "%s", run);
-        return 0;
-    }
-    error_set(err, ERROR_NOT_FOUND, "project '%s' has no containers of ours on the engine",
-              project->name);
-    return error_hint(err, "start it with `seatrial run --no-load`");
-}
-
 int command_trial_settings(const struct command_context *context, const struct command_files *files,
                            struct trial_settings *ret, struct error *err) {
     (void)err;
@@ -129,19 +87,23 @@ int command_trial_settings(const struct command_context *context, const struct c
 }
 
 int command_carry_out(const struct command_context *context, const struct command_files *files,
-                      const struct plan_options *options, const struct trial_settings *settings) {
+                      struct testbed *testbed, const struct plan_options *options,
+                      const struct trial_settings *settings) {
     struct error err = ERROR_NULL;
-    struct engine_options engine;
-    cleanup(testbed_closep) struct testbed *testbed = NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
     int status = 0;
-    if (command_engine_options(context, &engine, &err) < 0 ||
-        testbed_new(files->deployment, &engine, context->ssh_config, &testbed, &err) < 0)
-        return command_fail(context, &err);
     struct plan_options placed = *options;
     placed.addresses = testbed->addresses;
     if (plan_make(files->project, files->deployment, &placed, &plan, &err) < 0 ||
         trial_run(plan, testbed, settings, stdout, &status, &err) < 0)
         return command_fail(context, &err);
     return status;
+}
+
+int command_testbed(const struct command_context *context, const struct command_files *files,
+                    struct testbed **ret, struct error *err) {
+    struct engine_options engine;
+    if (command_engine_options(context, &engine, err) < 0)
+        return -1;
+    return testbed_new(files->deployment, &engine, context->ssh_config, ret, err);
 }

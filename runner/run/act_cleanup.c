@@ -235,8 +235,12 @@ static void fetch_all(const struct act *act, const struct task *task, struct err
         data = 0;
     if (!c->fetched)
         c->fetched = mem_new_array(bool, 2 + paths + data);
-    struct files_want want = {
-        .path = "/seatrial/out", .as = FILES_CONTENTS, .folder = c->folder, .kept = our_files};
+    cleanup_free const char **secrets = act_secret_paths(act);
+    struct files_want want = {.path = "/seatrial/out",
+                              .as = FILES_CONTENTS,
+                              .folder = c->folder,
+                              .kept = our_files,
+                              .without = secrets};
     fetch(act, place++, want, task, first);
     fetch_cores(act, place++, task, first);
     want.as = FILES_NAMED;

@@ -146,44 +146,45 @@ static bool same(const struct engine_image *a, const struct engine_image *b) {
            (json_count(layers(a)) > 0 && json_same(layers(a), layers(b)));
 }
 
-/* What the load brought is named as the plan does, and becomes the host's image. */
-static int take_loaded(const struct act *act, const struct engine_image *wanted,
-                       const struct engine_loaded *loaded, struct error *err) {
+static void remember(const struct act *act, const struct engine_image *found) {
+    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
+    snprintf(image->id, sizeof image->id, "%s", found->id);
+    free(image->digest);
+    image->digest = text_dup(json_text_or_null(json_at(found->digests, 0)));
+}
+
+/* What is there under `name` is the wanted image, gets the plan's reference, and is the host's
+ * image from now on. Returns 1 when it is not there, or another one. */
+static int take(const struct act *act, const struct engine_image *wanted, const char *name,
+                struct error *err) {
     const char *reference = act->trial->plan->images[act->step->subject].reference;
-    const char *name = loaded->count ? loaded->references[0] : wanted->id;
     struct task task = act_forward_task(act);
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
     int r = engine_image_inspect(act->engine, name, &task, &found, err);
-    if (r < 0)
+    if (r != 0)
+        return r;
+    if (!same(wanted, &found))
+        return 1;
+    if (!text_equal(name, reference) &&
+        engine_image_tag(act->engine, found.id, reference, &task, err) < 0)
         return -1;
-    if (r == 1 || !same(wanted, &found))
-        return error_set(err, ERROR_FAILED, "what the engine loaded is not image %.19s",
-                         wanted->id);
-    if (engine_image_tag(act->engine, found.id, reference, &task, err) < 0)
-        return -1;
-    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
-    snprintf(image->id, sizeof image->id, "%s", found.id);
+    remember(act, &found);
     return 0;
 }
 
-/* 0: the host has it already, and it has its name; 1: it has not. */
+/* 0: the host has it already, and now under its name; 1: it has not. */
 static int look_there(const struct act *act, const struct engine_image *wanted, struct error *err) {
-    struct task task = act_forward_task(act);
-    cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
-    const char *reference = act->trial->plan->images[act->step->subject].reference;
-    int r = engine_image_inspect(act->engine, reference, &task, &found, err);
-    bool named = r == 0 && same(wanted, &found);
-    if (r == 0 && !named) {
-        engine_image_deinit(&found);
-        found = ENGINE_IMAGE_NULL;
-        r = 1;
-    }
+    int r = take(act, wanted, act->trial->plan->images[act->step->subject].reference, err);
+    return r == 1 ? take(act, wanted, wanted->id, err) : r;
+}
+
+static int take_loaded(const struct act *act, const struct engine_image *wanted,
+                       const struct engine_loaded *loaded, struct error *err) {
+    int r = take(act, wanted, loaded->count ? loaded->references[0] : wanted->id, err);
     if (r == 1)
-        r = engine_image_inspect(act->engine, wanted->id, &task, &found, err);
-    if (r != 0)
-        return r;
-    const struct engine_loaded none = ENGINE_LOADED_NULL;
-    return named || take_loaded(act, wanted, &none, err) == 0 ? 0 : -1;
+        return error_set(err, ERROR_FAILED, "what the engine loaded is not image %.19s",
+                         wanted->id);
+    return r;
 }
 
 /* ---- the steps ---- */
@@ -204,12 +205,9 @@ static int bring(const struct act *act, struct engine *from, const char *name, s
     int r = engine_image_inspect(from, name, &task, &wanted, err);
     if (r != 0)
         return r;
-    struct trial_image *image = trial_image(t, act->step->host, act->step->subject);
     r = look_there(act, &wanted, err);
-    if (r == 0) {
-        snprintf(image->id, sizeof image->id, "%s", *image->id ? image->id : wanted.id);
+    if (r == 0)
         act_say(act, "%s", "has it already");
-    }
     if (r != 1)
         return r;
     if (take_turn(t, &task, err) < 0)
@@ -274,15 +272,11 @@ static int pull(struct act *act, const char *reference, struct error *err) {
 
 static int find_there(const struct act *act, const char *reference, struct error *err) {
     struct task task = act_forward_task(act);
-    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
     int r = engine_image_inspect(act->engine, reference, &task, &found, err);
-    if (r != 0)
-        return r;
-    snprintf(image->id, sizeof image->id, "%s", found.id);
-    free(image->digest);
-    image->digest = text_dup(json_text_or_null(json_at(found.digests, 0)));
-    return 0;
+    if (r == 0)
+        remember(act, &found);
+    return r;
 }
 
 int act_ensure_image(struct act *act, struct error *err) {
