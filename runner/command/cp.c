@@ -322,7 +322,7 @@ static int send_files(struct command_container *c, struct engine *engine, struct
                       struct error *err) {
     struct stat st;
     struct task task = command_task();
-    cleanup(aim_deinit) struct aim aim = {NULL};
+    cleanup(aim_deinit) struct aim aim = {NULL, NULL};
     cleanup(copy_in_freep) struct copy_in *in = NULL;
     cleanup(archive_stream_freep) struct archive_stream *stream = NULL;
     cleanup(path_deinit) struct path from = path_of(s->from);
