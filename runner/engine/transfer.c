@@ -28,8 +28,9 @@ int engine_image_save(struct engine *engine, const char *const *references, cons
                                .idle_ns = engine->build_idle_ns};
     int r = engine_call(engine, &call, task, &response, err);
     if (r < 0 && err->kind == ERROR_REFUSED &&
-        (strstr(err->text, "No such image") || strstr(err->text, "does not exist")))
-        err->kind = ERROR_NOT_FOUND; /* 20.10 says 500 for it */
+        (strstr(err->text, "No such image") || strstr(err->text, "does not exist") ||
+         strstr(err->text, "image not known")))
+        err->kind = ERROR_NOT_FOUND; /* 20.10 says 500 for it, and so does Podman */
     return r < 0 ? engine_wrap(err, "save image", references[0]) : r;
 }
 

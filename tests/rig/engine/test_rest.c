@@ -110,6 +110,8 @@ static int open_engines(void **state) {
 
 static int close_engines(void **state) {
     (void)state;
+    if (!engine || !other)
+        return -1;
     remove_all();
     engine_image_remove(engine, ALSO, true, &task, &err);
     engine_image_remove(engine, TAG, true, &task, &err);

@@ -92,3 +92,46 @@ start_tls_engine() {
   run -1 env SEATRIAL_TEST_DOCKER_HOST="tcp://$RIG_ADDRESS_3:2376" "$programs/rig_engine_rest"
   [[ $output == *"HTTP request to an HTTPS server"* ]]
 }
+
+# Podman's service, which speaks Docker's API 1.41, in a mount namespace of its own.
+start_podman() {
+  local part
+  part=$("$SEATRIAL_SOURCE/tests/rig/parts" podman) || lacking "no podman"
+  podman_root=$BATS_TEST_TMPDIR/podman
+  mkdir -p "$podman_root/data" /etc/containers
+  cat >"$podman_root/containers.conf" <<END
+[engine]
+conmon_path = ["$part/bin/conmon"]
+helper_binaries_dir = ["$part/bin"]
+runtime = "crun"
+events_logger = "file"
+cgroup_manager = "cgroupfs"
+[engine.runtimes]
+crun = ["$part/bin/crun"]
+END
+  # shellcheck disable=SC2016 # expanded there
+  CONTAINERS_CONF=$podman_root/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1 unshare --mount --pid --fork --mount-proc --kill-child \
+    bash -c '
+      ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
+      mount -t tmpfs tmpfs /run
+      mount --bind "$1/etc/containers" /etc/containers
+      "$1/bin/podman" --root "$2/data" --runroot /run/podman system service --time 0 "unix://$2/socket"' bash "$part" "$podman_root" \
+    >"$podman_root/log" 2>&1 3>&- &
+  podman=$!
+  eventually curl -sf --unix-socket "$podman_root/socket" http://podman/_ping || {
+    tail -n 5 "$podman_root/log"
+    return 1
+  }
+}
+
+teardown() {
+  [ -z "${podman:-}" ] || {
+    kill -KILL "$podman" 2>/dev/null || true
+    wait "$podman" 2>/dev/null || true
+  }
+}
+
+@test "Podman does what moves images, carries events and attaches to commands" {
+  start_podman
+  SEATRIAL_TEST_DOCKER_HOST=unix://$podman_root/socket "$programs/rig_engine_rest"
+}
