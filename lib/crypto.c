@@ -231,7 +231,7 @@ static size_t curve_of(enum signing_key_type type) {
     for (size_t i = 0; i < CURVES; i++)
         if (curves[i].type == type)
             return i;
-    assert(!"a type of ECDSA key");
+    assert(false && "a type of ECDSA key");
     return 0;
 }
 

@@ -33,7 +33,6 @@ static void identity_free(struct identity *identity) {
     signing_key_free(identity->key);
     free(identity);
 }
-DEFINE_CLEANUP_FREE(identity);
 
 void identity_set_deinit(struct identity_set *set) {
     for (size_t i = 0; i < set->count; i++)

@@ -248,8 +248,10 @@ static int read_ecdsa(struct byte_reader *r, size_t type, struct signing_key **r
 
 static int read_key(struct byte_reader *r, struct signing_key **ret, struct error *err) {
     struct ssh_string name = ssh_get_string(r);
+    if (r->failed)
+        return error_set(err, ERROR_INVALID, "a damaged private key");
     for (size_t i = 0; i < TYPES; i++)
-        if (!r->failed && ssh_string_is(name, types[i].name))
+        if (ssh_string_is(name, types[i].name))
             return types[i].type == SIGNING_RSA       ? read_rsa(r, ret, err)
                    : types[i].type == SIGNING_ED25519 ? read_ed25519(r, ret, err)
                                                       : read_ecdsa(r, i, ret, err);
