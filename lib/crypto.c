@@ -242,6 +242,13 @@ void signing_key_free(struct signing_key *key) {
     free(key);
 }
 
+struct signing_key *signing_key_share(const struct signing_key *key) {
+    must(EVP_PKEY_up_ref(key->key) == 1, "share a key");
+    struct signing_key *other = mem_new(struct signing_key);
+    *other = *key;
+    return other;
+}
+
 static int type_of_ec(EVP_PKEY *pkey, enum signing_key_type *ret, struct error *err) {
     char group[32] = "";
     if (EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1)

@@ -96,6 +96,8 @@ enum signing_key_type {
 };
 /* Can be used by several threads at once. */
 struct signing_key;
+/* Another reference to the same key, to be freed like the first. */
+struct signing_key *signing_key_share(const struct signing_key *key);
 void signing_key_free(struct signing_key *key);
 DEFINE_CLEANUP_FREE(signing_key);
 

@@ -7,6 +7,7 @@
 #include "lib/text.h"
 #include "runner/remote/agent.h"
 #include "runner/remote/key_file.h"
+#include "runner/remote/key_ring.h"
 #include "runner/remote/passphrase.h"
 
 #include <string.h>
@@ -267,9 +268,18 @@ int identity_collect(char *const *files, const char *agent, bool only_files,
 
 /* ---- signing ---- */
 
+/* Another host may have needed it before. */
+static bool take_unlocked(struct identity *identity) {
+    if (identity->blob.size > 0)
+        identity->key = key_ring_find(identity->blob.data, identity->blob.size);
+    return identity->key != NULL;
+}
+
 /* A passphrase is right when it opens the file, and what is in it is what was offered. */
 static int try_passphrase(void *context, const char *passphrase, struct error *err) {
     struct identity *identity = context;
+    if (take_unlocked(identity)) /* while we waited for our turn */
+        return 0;
     cleanup(key_file_deinit) struct key_file content = KEY_FILE_NULL;
     int r = read_private(identity->file, passphrase, &content, err);
     if (r != 0)
@@ -283,11 +293,12 @@ static int try_passphrase(void *context, const char *passphrase, struct error *e
                          identity->file, identity->file);
     }
     identity->key = take_ptr(content.key);
+    key_ring_add(identity->blob.data, identity->blob.size, identity->key);
     return 0;
 }
 
 static int unlock(struct identity *identity, const struct task *task, struct error *err) {
-    if (identity->agent || identity->key)
+    if (identity->agent || identity->key || take_unlocked(identity))
         return 0;
     return passphrase_open(identity->file, task, try_passphrase, identity, err);
 }

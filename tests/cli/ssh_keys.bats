@@ -249,3 +249,24 @@ signs() {
   run -1 "$ours" sign - rsa2048 <message
   [[ $output == *"'rsa2048' and 'rsa2048.pub' are of different keys"* ]]
 }
+
+@test "forty hosts at once ask once, and all of them sign" {
+  ssh-keygen -q -p -P '' -N right -f ed25519
+  answer right
+  run -0 "$ours" hosts ed25519 40
+  [ "$output" = 40 ]
+  [ "$(wc -l <asked)" = 1 ]
+  ssh-keygen -q -p -P '' -N right -m PEM -f rsa2048
+  rm rsa2048.pub asked
+  run -0 "$ours" hosts rsa2048 40
+  [ "$output" = 40 ]
+  [ "$(wc -l <asked)" = 1 ]
+}
+
+@test "forty hosts at once whose key nobody can open ask three times in all" {
+  ssh-keygen -q -p -P '' -N right -a 1 -f ed25519
+  answer wrong
+  run -0 "$ours" hosts ed25519 40
+  [ "$output" = 0 ]
+  [ "$(wc -l <asked)" = 3 ]
+}

@@ -3,6 +3,7 @@
  *
  *   ssh_auth list AGENT|- all|only FILE...          identities in their order, then the problems
  *   ssh_auth sign AGENT|- FILE <MESSAGE >SIGNATURE  as ssh-keygen -Y sign -n test (PROTOCOL.sshsig)
+ *   ssh_auth hosts FILE COUNT                       COUNT threads, each as a host of its own, sign
  *   ssh_auth check HOST PORT FILE.pub FILE...       match, unknown, changed or revoked, and where
  *   ssh_auth algorithms HOST PORT FILE...
  *   ssh_auth add HOST PORT FILE.pub FILE [hash]
@@ -20,6 +21,7 @@
 #include "runner/remote/ssh_bytes.h"
 #include "runner/remote/target.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,42 @@ static int sign(char **arguments, struct error *err) {
                       : error_set(err, ERROR_REFUSED, "%s", problems ? problems : "no identity");
     identity_set_deinit(&set);
     return r;
+}
+
+/* What a host's thread does. */
+static void *log_in(void *context) {
+    char *files[] = {context, NULL};
+    struct identity_set set = IDENTITY_SET_NULL;
+    char *problems = NULL;
+    unsigned char *signature = NULL;
+    size_t size;
+    struct error err = ERROR_NULL;
+    bool good =
+        identity_collect(files, NULL, true, &TASK_FOREVER, &set, &problems, &err) == 0 &&
+        set.count == 1 &&
+        identity_sign(set.identities[0], "data", 4, &TASK_FOREVER, &signature, &size, &err) == 0;
+    free(signature);
+    free(problems);
+    identity_set_deinit(&set);
+    return good ? context : NULL;
+}
+
+static int hosts(char **arguments, struct error *err) {
+    enum { HOSTS_MAX = 256 };
+    pthread_t threads[HOSTS_MAX];
+    int count = atoi(arguments[1]), good = 0;
+    if (count < 1 || count > HOSTS_MAX)
+        return error_set(err, ERROR_USAGE, "1 to %d hosts", HOSTS_MAX);
+    for (int i = 0; i < count; i++)
+        if (pthread_create(&threads[i], NULL, log_in, arguments[0]) != 0)
+            return error_set(err, ERROR_IO, "no more threads");
+    for (int i = 0; i < count; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        good += result != NULL;
+    }
+    printf("%d\n", good);
+    return 0;
 }
 
 static int read_key(const char *file, struct buffer *ret, struct error *err) {
@@ -234,9 +272,13 @@ int main(int argc, char **argv) {
         int least;
         int (*run)(char **arguments, struct error *err);
     } commands[] = {
-        {"list", 2, list},       {"sign", 2, sign},
-        {"check", 3, check},     {"algorithms", 2, algorithms},
-        {"add", 4, add},         {"fingerprint", 1, fingerprint},
+        {"list", 2, list},
+        {"sign", 2, sign},
+        {"hosts", 2, hosts},
+        {"check", 3, check},
+        {"algorithms", 2, algorithms},
+        {"add", 4, add},
+        {"fingerprint", 1, fingerprint},
         {"resolve", 2, resolve},
     };
     struct error err = ERROR_NULL;
