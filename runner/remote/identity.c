@@ -14,6 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Listing needs nobody; before signing, somebody may have to confirm. */
+#define AGENT_LIST_NS (5 * NS_PER_SEC)
+#define AGENT_SIGN_NS (60 * NS_PER_SEC)
+
 struct identity {
     char *description;
     char *file;              /* or NULL */
@@ -21,6 +25,7 @@ struct identity {
     char *comment;           /* of the agent */
     struct buffer blob;      /* empty while unknown */
     struct signing_key *key; /* NULL: the agent's, or still locked */
+    bool silent;             /* nobody is to be asked */
 };
 
 static void identity_free(struct identity *identity) {
@@ -40,6 +45,11 @@ void identity_set_deinit(struct identity_set *set) {
         identity_free(set->identities[i]);
     free(set->identities);
     *set = IDENTITY_SET_NULL;
+}
+
+void identity_set_silent(struct identity_set *set) {
+    for (size_t i = 0; i < set->count; i++)
+        set->identities[i]->silent = true;
 }
 
 const char *identity_describe(const struct identity *identity) {
@@ -214,12 +224,12 @@ static void add_files(struct collection *collection, struct candidate *candidate
 static int list_agent(const char *agent, const struct task *task, struct agent_keys *ret,
                       struct collection *collection, struct error *err) {
     struct error problem = ERROR_NULL;
-    if (!agent || agent_list(agent, task, ret, &problem) == 0)
+    struct task limited = task_within(task, AGENT_LIST_NS);
+    if (!agent || agent_list(agent, &limited, ret, &problem) == 0)
         return 0;
-    if (problem.kind == ERROR_TIMEOUT || problem.kind == ERROR_CANCELLED) {
-        *err = problem;
+    if (task_check(task, err) < 0)
         return error_wrap(err, "ask the agent for its keys");
-    }
+    error_wrap(&problem, "ask the agent for its keys");
     add_problem(collection, &problem);
     return 0;
 }
@@ -300,6 +310,9 @@ static int try_passphrase(void *context, const char *passphrase, struct error *e
 static int unlock(struct identity *identity, const struct task *task, struct error *err) {
     if (identity->agent || identity->key || take_unlocked(identity))
         return 0;
+    if (identity->silent)
+        return error_set(err, ERROR_REFUSED,
+                         "the key '%s' is encrypted, and BatchMode forbids to ask", identity->file);
     return passphrase_open(identity->file, task, try_passphrase, identity, err);
 }
 
@@ -311,7 +324,8 @@ static int sign_by_agent(const struct identity *identity, const void *data, size
                          const struct task *task, struct buffer *ret, struct error *err) {
     struct agent_key key = {.blob = (unsigned char *)identity->blob.data,
                             .blob_size = identity->blob.size};
-    if (agent_sign(identity->agent, &key, identity_algorithm(identity), data, size, task, ret,
+    struct task limited = task_within(task, AGENT_SIGN_NS);
+    if (agent_sign(identity->agent, &key, identity_algorithm(identity), data, size, &limited, ret,
                    err) < 0)
         return error_wrap(err, "sign by the %s", identity->description);
     return 0;

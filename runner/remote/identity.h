@@ -40,7 +40,9 @@ const char *identity_algorithm(const struct identity *identity);
 /*
  * Signs; gives the whole signature blob (string algorithm, string signature), malloc()ed. May
  * prompt: give people time. ERROR_REFUSED: the passphrase is not known, or the agent says no.
- * ERROR_TIMEOUT, ERROR_CANCELLED, ERROR_UNREACHABLE (the agent), ERROR_INVALID, ERROR_IO.
+ * ERROR_TIMEOUT, ERROR_CANCELLED, ERROR_UNREACHABLE (the agent), ERROR_INVALID, ERROR_IO. An agent
+ * has a minute at most, whatever the task allows: somebody may have to confirm, but one that hangs
+ * is not waited for.
  */
 int identity_sign(struct identity *identity, const void *data, size_t size, const struct task *task,
                   unsigned char **ret, size_t *ret_size, struct error *err);
@@ -55,10 +57,14 @@ struct identity_set {
  * `only_files`; files. A file that does not exist is passed over. `files` NULL-terminated; `agent`
  * a socket's path or NULL. Problems with single files (unreadable, too open, unknown format) and
  * with the agent go to `ret_problems` (malloc()ed text, "; " between them, NULL when none): they
- * are to be said if nobody lets us in. Never prompts. Errors: ERROR_TIMEOUT, ERROR_CANCELLED.
+ * are to be said if nobody lets us in. Never prompts. An agent that does not tell its keys within
+ * five seconds is such a problem. Errors: ERROR_TIMEOUT, ERROR_CANCELLED.
  */
 int identity_collect(char *const *files, const char *agent, bool only_files,
                      const struct task *task, struct identity_set *ret, char **ret_problems,
                      struct error *err);
+/* Nobody is to be asked for a passphrase (BatchMode): what is encrypted, and not unlocked already,
+ * fails with ERROR_REFUSED. */
+void identity_set_silent(struct identity_set *set);
 #define IDENTITY_SET_NULL ((struct identity_set){.identities = NULL})
 void identity_set_deinit(struct identity_set *set);

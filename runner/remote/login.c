@@ -69,7 +69,7 @@ static const char *known_name(const struct target *t) {
 
 /* An alias stands for the host on any port. */
 static uint16_t known_port(const struct target *t) {
-    return t->host_key_alias ? 22 : t->port;
+    return t->host_key_alias ? 0 : t->port;
 }
 
 static int check_pinned(const char *pinned, const void *key, size_t size, const char *fingerprint,
@@ -123,8 +123,9 @@ static int accept_unknown(const struct login *login, const struct known_hosts_qu
 
 static int refuse_changed(const struct known_hosts_query *query, const char *fingerprint,
                           const char *where, struct error *err) {
-    cleanup_free char *name = query->port == 22 ? text_dup(query->host)
-                                                : text_format("[%s]:%u", query->host, query->port);
+    cleanup_free char *name = query->port == 22 || query->port == 0
+                                  ? text_dup(query->host)
+                                  : text_format("[%s]:%u", query->host, query->port);
     error_set(err, ERROR_REFUSED, "its host key is %s, and it is known by another (%s)",
               fingerprint, where);
     return error_hint(err,
@@ -135,7 +136,8 @@ static int refuse_changed(const struct known_hosts_query *query, const char *fin
 
 static int check_host_key(const struct login *login, struct ssh *ssh, struct error *err) {
     const struct target *t = login->target;
-    struct known_hosts_query query = {.host = known_name(t), .port = known_port(t)};
+    struct known_hosts_query query = {
+        .host = known_name(t), .port = known_port(t), .hash_name = t->hash_known_hosts};
     query.key = ssh_host_key(ssh, &query.key_size);
     if (!query.key)
         return error_set(err, ERROR_INVALID, "it has no host key");
@@ -269,6 +271,8 @@ static int authenticate(struct ssh *ssh, const struct login *login, const struct
     if (identity_collect(t->identity_files, t->identity_agent, t->identities_only, task, &set,
                          &problems, err) < 0)
         return -1;
+    if (t->batch_mode)
+        identity_set_silent(&set);
     int r = prove(ssh, login, &set, problems, task, ret_file, err);
     identity_set_deinit(&set);
     return r;

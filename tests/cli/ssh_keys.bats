@@ -270,3 +270,12 @@ signs() {
   [ "$output" = 0 ]
   [ "$(wc -l <asked)" = 3 ]
 }
+
+@test "in silence nobody is asked, and keys that need nobody sign" {
+  ssh-keygen -q -p -P '' -N right -f ed25519
+  answer right
+  run -1 "$ours" sign - ed25519 silent <message
+  [[ $output == *"the key 'ed25519' is encrypted, and BatchMode forbids to ask"* ]]
+  [ ! -e asked ]
+  run -0 "$ours" sign - rsa2048 silent <message
+}

@@ -2,13 +2,12 @@
  * What ours makes of SSH's files, printed, so that OpenSSH's own programs can be its judges:
  *
  *   ssh_auth list AGENT|- all|only FILE...          identities in their order, then the problems
- *   ssh_auth sign AGENT|- FILE <MESSAGE >SIGNATURE  as ssh-keygen -Y sign -n test (PROTOCOL.sshsig)
- *   ssh_auth hosts FILE COUNT                       COUNT threads, each as a host of its own, sign
- *   ssh_auth check HOST PORT FILE.pub FILE...       match, unknown, changed or revoked, and where
- *   ssh_auth algorithms HOST PORT FILE...
- *   ssh_auth add HOST PORT FILE.pub FILE [hash]
- *   ssh_auth fingerprint FILE.pub
- *   ssh_auth resolve CONFIG|- DESTINATION           as ssh -G, what we understand of it
+ *   ssh_auth sign AGENT|- FILE [silent] <MESSAGE >SIGNATURE  as ssh-keygen -Y sign -n test
+ * (PROTOCOL.sshsig) ssh_auth hosts FILE COUNT                       COUNT threads, each as a host
+ * of its own, sign ssh_auth check HOST PORT FILE.pub FILE...       match, unknown, changed or
+ * revoked, and where ssh_auth algorithms HOST PORT FILE... ssh_auth add HOST PORT FILE.pub FILE
+ * [hash] ssh_auth fingerprint FILE.pub ssh_auth resolve CONFIG|- DESTINATION           as ssh -G,
+ * what we understand of it
  */
 
 #include "lib/buffer.h"
@@ -105,9 +104,12 @@ static int sign_with(struct identity *identity, struct error *err) {
 static int sign(char **arguments, struct error *err) {
     struct identity_set set = IDENTITY_SET_NULL;
     cleanup_free char *problems = NULL;
-    if (identity_collect(arguments + 1, agent_of(arguments[0]), true, &TASK_FOREVER, &set,
-                         &problems, err) < 0)
+    char *files[] = {arguments[1], NULL};
+    if (identity_collect(files, agent_of(arguments[0]), true, &TASK_FOREVER, &set, &problems, err) <
+        0)
         return -1;
+    if (arguments[2])
+        identity_set_silent(&set);
     int r = set.count ? sign_with(set.identities[0], err)
                       : error_set(err, ERROR_REFUSED, "%s", problems ? problems : "no identity");
     identity_set_deinit(&set);
