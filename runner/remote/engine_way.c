@@ -42,14 +42,13 @@ static bool says(const char *answer, const char *line) {
     return false;
 }
 
-/* As far as it is a name: it goes into a command that people copy. Returns `name`. */
+/* Returns `name`. */
 static const char *user_of(const char *answer, char *name, size_t size) {
-    static const char of_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "0123456789._-";
     const char *p = strstr(answer, "user=");
-    int length = p ? (int)strspn(p + 5, of_names) : 0;
-    snprintf(name, size, "%.*s", length ? length : 1, length ? p + 5 : "?");
-    return name;
+    char raw[64] = "?";
+    if (p)
+        snprintf(raw, sizeof raw, "%.*s", (int)strcspn(p + 5, "\r\n"), p + 5);
+    return text_safe(raw, name, size);
 }
 
 static enum engine_way no_way(struct error *err, const char *socket, const char *answer) {
