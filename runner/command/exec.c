@@ -6,6 +6,7 @@
 #include "lib/text.h"
 #include "runner/command/hosts.h"
 #include "runner/command/tty.h"
+#include "runner/remote/host.h"
 #include "runner/run/interrupt.h"
 
 #include <stdlib.h>
@@ -20,6 +21,8 @@ enum {
     ASK_MS_MAX = 500,
     DETACHED_MS = 2000, /* on a terminal: then it was left by the detach keys */
 };
+
+#define ASK_HOST_NS (2 * NS_PER_SEC)
 
 struct arguments {
     bool terminal, no_terminal, privileged;
@@ -156,12 +159,21 @@ static int run_in(const struct command_container *c, const struct arguments *a, 
     return ask_exit_code(engine, id, on_terminal, &task, ret_status, err);
 }
 
-/* The host's error, unless Ctrl-C ended it: the engine cannot end a command. */
+/* Where the connection was lost the host knows why; what we saw is only a socket that broke. */
 static int failed(const struct command_context *context, const struct command_container *c,
                   struct error *err) {
-    if (err->kind == ERROR_CANCELLED && interrupt_exit_status())
+    struct task task = command_task(), soon = task_within(&task, ASK_HOST_NS);
+    struct error why = ERROR_NULL;
+    bool cut = err->kind == ERROR_UNREACHABLE;
+    bool lost = cut && host_await(c->host->at->host, &soon, &why) < 0;
+    if (cut || (err->kind == ERROR_CANCELLED && interrupt_exit_status()))
         error_hint(err, "the command may still run in container '%s'", c->entry->name);
-    error_wrap(err, "host '%s'", c->host->name);
+    if (lost && why.kind != ERROR_TIMEOUT)
+        snprintf(err->text, sizeof err->text, "the connection was lost: %s", why.text);
+    else if (lost)
+        snprintf(err->text, sizeof err->text, "host '%s': the connection was lost", c->host->name);
+    else
+        error_wrap(err, "host '%s'", c->host->name);
     return command_fail(context, err);
 }
 

@@ -222,6 +222,23 @@ on_host() {
   [[ $output == *"no-such-program"* ]]
 }
 
+@test "tunnel: Ctrl-C on a terminal is the command's, and the tunnel stays" {
+  mkfifo typed
+  "$SEATRIAL_BIN/rig_pty" "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" tunnel -m h1 -- \
+    sh -c 'trap "echo caught" INT; echo begun; while ! read -r line; do :; done; docker ps --format "{{.Names}}"; exit 4' <typed >shown 2>left 3>&- &
+  pty=$!
+  exec 4>typed
+  eventually grep -q begun shown
+  printf '\003' >&4
+  eventually grep -q caught shown
+  printf '\n' >&4
+  status=0
+  wait "$pty" || status=$?
+  exec 4>&-
+  [ "$status" = 4 ]
+  grep -q "$project-replica-1" shown
+}
+
 @test "tunnel: docker compose sees the trial through it" {
   need_part compose
   compose=$("$SEATRIAL_SOURCE/tests/rig/parts" compose)
@@ -261,7 +278,15 @@ on_host() {
 
 @test "a host that is off is named, the others are shown, and the exit status says it" {
   seatrial start --wait # the stopped engine has ended its container
+  "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" exec --index 2 replica /bin/busybox sh -c 'echo begun; sleep 3600' >shown 2>err 3>&- &
+  pid=$!
+  eventually grep -q begun shown
   rig powercut 2
+  status=0
+  wait "$pid" || status=$?
+  [ "$status" = 1 ]
+  grep -q "host 'h2': " err
+  grep -q "may still run in container '$project-replica-2'" err
   run -1 --separate-stderr impatient ps --format json
   [ "$(jq -r .Host <<<"$output" | xargs)" = "h1 h3" ]
   [[ $stderr == *"host 'h2'"* ]]
