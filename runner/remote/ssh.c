@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/remote/ctr_ahead.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -238,6 +239,7 @@ int ssh_flush(struct ssh *ssh, struct error *err) {
 /* ---- beginning and end ---- */
 
 static void init_library(void) {
+    ctr_ahead_link();
     int r = libssh2_init(0);
     assert(r == 0);
     (void)r;
