@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ struct stream {
     int fds[2];
     pthread_t saver;
     struct error saver_err; /* once the pipe has come to its end */
-    bool saved;
+    atomic_bool saved;      /* the same */
     uint64_t bytes;
     int64_t bytes_expected;
     struct instant said;

@@ -157,6 +157,15 @@ static struct task task_of(const struct act *act) {
     return act->step->when == STEP_FORWARD ? act_forward_task(act) : act_cleanup_task(act);
 }
 
+/* One that was given up may have come back all the same; but nobody waits for it any more. */
+static int look_once(const struct act *act, struct error *err) {
+    struct task forever = TASK_FOREVER;
+    struct task brief = task_within(&forever, LOOK_PAUSE_NS);
+    if (!trial_host_is_lost(act->trial, act->step->host) || host_await(act->host, &brief, err) >= 0)
+        return 0;
+    return error_set(err, ERROR_UNREACHABLE, "host '%s' is lost", host_name(act->host));
+}
+
 static int attempt(struct act *act, struct engine **engine, struct error *err) {
     struct trial *t = act->trial;
     size_t host = act->step->host;
@@ -169,6 +178,8 @@ static int attempt(struct act *act, struct engine **engine, struct error *err) {
     act->host = t->testbed->hosts[host].host;
     if (!act->host)
         return 1; /* its check has said why; nothing can have been done there */
+    if (look_once(act, err) < 0)
+        return -1;
     if (!*engine && testbed_engine(t->testbed, host, &task, engine, err) < 0)
         return -1;
     act->engine = *engine;
@@ -209,7 +220,8 @@ static int persist(struct act *act, struct engine **engine, struct error *err) {
         error_clear(err);
         act->lost_ns += instant_ns_between(begun, clock_instant());
     }
-    if (r >= 0 && act->host && !host_is_local(act->host))
+    bool asked = act->step->kind != STEP_STOP_COMMANDS; /* that ends well in any case */
+    if (r >= 0 && asked && act->host && !host_is_local(act->host))
         is_back(act->trial, act->step->host);
     return r;
 }

@@ -237,6 +237,7 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
     trial_join_lanes(&t);
     handle_events(&t);
     trial_sweep(&t);
+    handle_events(&t);
     journal(&t, "end of run", NULL);
 
     struct error reporting = ERROR_NULL;
