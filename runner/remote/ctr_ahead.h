@@ -5,7 +5,7 @@
  * bytes, which costs more than the AES in it, several times over: 40 % of what a tunnel computes.
  * Counter mode needs nothing but the key to know its stream in advance, so this program has an
  * EVP_Cipher of its own, which the dynamic linker finds first: it asks libcrypto for 4 KiB of
- * stream at once and spends it 16 bytes at a time. Why this and nothing else: docs/decisions.
+ * stream at once and spends it 16 bytes at a time. Why this and nothing else: decision 0010.
  *
  * Only contexts that EVP_CipherInit began are treated so, which among those who live in this
  * program is libssh2 alone; whoever begins one like that ends it by EVP_CIPHER_CTX_free, or begins
