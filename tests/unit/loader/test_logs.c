@@ -5,6 +5,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/hdr_log.h"
+#include "lib/hdr_merge.h"
 #include "lib/text.h"
 #include "tests/unit/folder.h"
 
@@ -73,6 +74,30 @@ static void a_merged_log_has_all_values_second_by_second(void **state) {
     }
 }
 
+static void refuse(void *context, const char *text) {
+    (void)context;
+    fail_msg("%s", text);
+}
+
+/* The hosts' clocks are ten seconds apart; what happened in one second is put into one. */
+static void logs_by_different_clocks_are_shifted_before_they_are_merged(void **state) {
+    (void)state;
+    cleanup(folder_remove) struct folder f = folder_make();
+    struct error err = ERROR_NULL;
+    cleanup_free char *a = write_log(&f, "a", 0, 3, 1000, two_tags);
+    cleanup_free char *b = write_log(&f, "b", 10000, 3, 500, two_tags);
+    cleanup_free char *out = text_format("%s/out", f.path);
+    const struct hdr_merge_log list[] = {{.path = a},
+                                         {.path = b, .shift_ns = -10 * (int64_t)NS_PER_SEC}};
+    const struct hdr_merge merge = {.logs = list, .count = 2, .warn = refuse};
+    assert_int_equal(hdr_merge_write(&merge, "x", out, &err), 0);
+    cleanup(histogram_deinit) struct histogram h;
+    struct hdr_log_sum sum = sum_of(out, NULL, &h);
+    assert_int_equal(sum.intervals, 3);
+    assert_int_equal(sum.start.ns, epoch);
+    assert_int_equal(h.count, 6);
+}
+
 static void a_log_that_was_cut_counts_as_far_as_it_goes(void **state) {
     (void)state;
     cleanup(folder_remove) struct folder f = folder_make();
@@ -109,9 +134,9 @@ static void too_many_tags_are_refused(void **state) {
     (void)state;
     cleanup(folder_remove) struct folder f = folder_make();
     struct error err = ERROR_NULL;
-    const char *tags[LOGS_TAGS_MAX + 2] = {NULL};
-    char names[LOGS_TAGS_MAX + 1][8];
-    for (int i = 0; i <= LOGS_TAGS_MAX; i++) {
+    const char *tags[HDR_TAGS_MAX + 2] = {NULL};
+    char names[HDR_TAGS_MAX + 1][8];
+    for (int i = 0; i <= HDR_TAGS_MAX; i++) {
         snprintf(names[i], sizeof names[i], "t%d", i);
         tags[i] = names[i];
     }
@@ -150,6 +175,7 @@ static void a_summary_says_what_is_in_all_of_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_merged_log_has_all_values_second_by_second),
+        cmocka_unit_test(logs_by_different_clocks_are_shifted_before_they_are_merged),
         cmocka_unit_test(a_log_that_was_cut_counts_as_far_as_it_goes),
         cmocka_unit_test(what_is_no_log_is_an_error_and_leaves_nothing),
         cmocka_unit_test(too_many_tags_are_refused),
