@@ -225,7 +225,7 @@ static void order_commands(struct order *o) {
     }
 }
 
-static void order_load_of(struct order *o, size_t i) {
+static void order_load_start_of(struct order *o, size_t i) {
     const struct plan *plan = o->plan;
     struct container_steps *of = &o->of[i];
     of->start = add_of(o, STEP_START_CONTAINER, i);
@@ -238,15 +238,42 @@ static void order_load_of(struct order *o, size_t i) {
         if (!is_loader(o, k) && !is_prepare(o, k))
             order_after(o, of->start, o->of[k].exit);
     }
-    of->exit = add_of(o, STEP_WAIT_EXIT, i);
-    order_after(o, of->exit, of->start);
+}
+
+/* Several loaders begin as one: when all are ready, each is told when. */
+static void order_common_start(struct order *o) {
+    size_t count = o->plan->container_count;
+    if (plan_role_count(o->plan, PROJECT_ROLE_LOADER) < 2)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_loader(o, i))
+            continue;
+        o->of[i].ready = add_of(o, STEP_WAIT_READY, i);
+        order_after(o, o->of[i].ready, o->of[i].start);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_loader(o, i))
+            continue;
+        o->of[i].given = add_of(o, STEP_GIVE_START, i);
+        for (size_t k = 0; k < count; k++)
+            order_after(o, o->of[i].given, o->of[k].ready);
+    }
 }
 
 static void order_load(struct order *o) {
+    size_t count = o->plan->container_count;
     order_commands(o);
-    for (size_t i = 0; i < o->plan->container_count; i++)
+    for (size_t i = 0; i < count; i++)
         if (is_loader(o, i))
-            order_load_of(o, i);
+            order_load_start_of(o, i);
+    order_common_start(o);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_loader(o, i))
+            continue;
+        o->of[i].exit = add_of(o, STEP_WAIT_EXIT, i);
+        order_after(o, o->of[i].exit, o->of[i].start);
+        order_after(o, o->of[i].exit, o->of[i].given);
+    }
 }
 
 /* ---- the end ---- */
@@ -263,6 +290,8 @@ static void after_its_work(struct order *o, long step, size_t i) {
     order_after(o, step, of->create);
     order_after(o, step, of->start);
     order_after(o, step, of->healthy);
+    order_after(o, step, of->ready);
+    order_after(o, step, of->given);
     order_after(o, step, of->exit);
     order_after(o, step, of->fetch);
     if (is_loader(o, i))
@@ -416,7 +445,8 @@ void plan_order_steps(struct plan *plan) {
         .volumes = new_steps(hosts * plan->project->volume_count),
     };
     for (size_t i = 0; i < plan->container_count; i++)
-        o.of[i] = (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE};
+        o.of[i] =
+            (struct container_steps){NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE};
     order_checks(&o);
     order_mode(&o);
     free(o.of);

@@ -15,7 +15,7 @@ void plan_order_steps(struct plan *plan);
 
 /* The steps of one container; STEP_NONE where it has no such step. */
 struct container_steps {
-    long create, start, healthy, exit, fetch, pre_stop, stop, collect;
+    long create, start, healthy, ready, given, exit, fetch, pre_stop, stop, collect;
 };
 
 struct order {

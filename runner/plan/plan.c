@@ -91,7 +91,10 @@ static int set_ports(struct plan_container *c, struct error *err) {
 static char *container_name(const struct plan *plan, const struct project_service *service,
                             int64_t number) {
     if (plan->options.mode == PLAN_LOAD && service->seatrial.role == PROJECT_ROLE_LOADER)
-        return text_format("%s-%s-by-hand", plan->project->name, service->name);
+        return service->replicas == 1
+                   ? text_format("%s-%s-by-hand", plan->project->name, service->name)
+                   : text_format("%s-%s-by-hand-%" PRId64, plan->project->name, service->name,
+                                 number);
     return service->container_name
                ? text_dup(service->container_name)
                : text_format("%s-%s-%" PRId64, plan->project->name, service->name, number);
@@ -206,10 +209,9 @@ static int check_roles(const struct plan *plan, struct error *err) {
                   plan->project->name);
         return error_hint(err, "add one, or start only the replicas with --no-load");
     }
-    if (loaders > 1)
-        return error_set(err, ERROR_CONFIG,
-                         "project '%s' has %zu loaders: more than one is not supported yet",
-                         plan->project->name, loaders);
+    if (loaders > PLAN_LOADERS_MAX)
+        return error_set(err, ERROR_CONFIG, "project '%s' has %zu loaders, %d are the most",
+                         plan->project->name, loaders, PLAN_LOADERS_MAX);
     return 0;
 }
 

@@ -9,7 +9,8 @@
  * A trial: check the hosts; build or find the images, bring them to the hosts, make networks and
  * volumes; run the prepare services to their end and fetch their output; create the containers;
  * start replicas and sidecars in the order of their dependencies and wait until they are healthy;
- * start the custom command; run the loaders to their end; stop loaders, then replicas, then
+ * start the custom command; start the loaders, give several of them one time to begin at, and wait
+ * for their end; stop loaders, then replicas, then
  * sidecars; collect; remove. What comes after the load is cleanup: it is done whatever happened.
  *
  * Where: with provider `local` all is on this machine's engine. With provider `hosts` a container
@@ -57,6 +58,9 @@ struct plan_options {
 };
 
 #define PLAN_NONE SIZE_MAX
+
+/* Their logs of histograms are merged at once, each an open file. */
+enum { PLAN_LOADERS_MAX = 256 };
 
 /* Those of the deployment come first and in its order, whether used or not; the builder is last. */
 struct plan_host {

@@ -39,6 +39,8 @@ enum trial_stage {
  *   ENSURE_IMAGE    has no build: there already, else from this machine's engine if that answers
  *                   and has it, else pulled.
  *   FIND_VOLUME     external: must be there, since an engine makes what it does not know.
+ *   WAIT_READY      of several loaders: until this one says that it could begin.
+ *   GIVE_START      once all could: tells it the time at which all begin.
  *   WAIT_EXIT       the load's end, of a loader; any other container must end with exit code 0.
  *   FETCH_OUTPUT    x-seatrial.output of a prepare container that has ended; CREATE_CONTAINER puts
  *                   what was fetched of plan_container.outputs into each container that it makes.
@@ -58,6 +60,8 @@ enum trial_stage {
     X(WAIT_HEALTHY, "wait-healthy", START, "wait for health of", CONTAINER)                        \
     X(FETCH_OUTPUT, "fetch-output", PREPARE, "fetch the output of", CONTAINER)                     \
     X(START_COMMANDS, "start-commands", LOAD, "start custom command on", HOST)                     \
+    X(WAIT_READY, "wait-ready", LOAD, "wait until ready:", CONTAINER)                              \
+    X(GIVE_START, "give-start", LOAD, "give the start to", CONTAINER)                              \
     X(WAIT_EXIT, "wait-exit", LOAD, "wait for end of", CONTAINER)                                  \
     X(STOP_COMMANDS, "stop-commands", STOP, "end custom command on", HOST)                         \
     X(PRE_STOP, "pre-stop", STOP, "run pre_stop of", CONTAINER)                                    \

@@ -2,6 +2,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/text.h"
+#include "runner/report/load.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -66,6 +67,8 @@ int report_check_load(const struct json *load, struct error *err) {
 static bool load_reached(const struct report_input *in) {
     if (!in->load_expected)
         return true;
+    if (json_count(in->load_gaps) > 0)
+        return false;
     for (size_t i = 0; i < in->container_count; i++) {
         const struct report_container *c = &in->containers[i];
         if (text_equal(c->role, "loader") && c->ended && c->exit_code != 0)
@@ -127,6 +130,8 @@ static struct json *reasons(const struct report_input *in) {
     if (!load_reached(in)) {
         cleanup_free char *sentence = load_sentence(in);
         json_append_text(list, sentence);
+        for (size_t i = 0; i < json_count(in->load_gaps); i++)
+            json_append_text(list, json_text_or_null(json_at(in->load_gaps, i)));
     }
     return list;
 }
@@ -201,6 +206,7 @@ static void load_text(const struct report_input *in, struct buffer *out) {
     buffer_format(out, "load        %s\n  rate      %.1f requests/s over %.2f s\n", sentence,
                   throughput, seconds);
     latency_text(in->load, out);
+    report_loaders_text(in->load, out);
 }
 
 static void agreement_text(const struct agreement *a, bool expected, struct buffer *out) {

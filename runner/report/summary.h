@@ -50,8 +50,9 @@ struct report_input {
     const char *run, *name;
     const struct report_container *containers;
     size_t container_count;
-    const struct json *load; /* load.json of the loader; NULL: not there */
-    bool load_expected;      /* a loader was to run */
+    const struct json *load;      /* of all loaders (report/load.h); NULL: not there */
+    const struct json *load_gaps; /* sentences: loaders that failed or are missing; NULL: none */
+    bool load_expected;           /* a loader was to run */
     const struct agreement *agreement;
     bool agreement_expected; /* replicas have come to their end: say so if nothing was checked */
     bool interrupted;

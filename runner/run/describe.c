@@ -45,7 +45,7 @@ static void environment(struct description *d, const struct plan *plan,
                         const struct plan_container *c) {
     const struct project_service *service = c->service;
     size_t given = env_pairs_count(service->environment);
-    struct engine_pair *env = room(d, given + 6);
+    struct engine_pair *env = room(d, given + 7);
     size_t n = 0;
     for (size_t i = 0; i < given; i++)
         if (!text_starts(service->environment[i].name, "SEATRIAL_"))
@@ -58,6 +58,9 @@ static void environment(struct description *d, const struct plan *plan,
         env[n++] = (struct engine_pair){"SEATRIAL_IN_MEMORY", "1"};
     if (plan->options.no_merkle)
         env[n++] = (struct engine_pair){"SEATRIAL_MERKLE", "0"};
+    size_t loaders = plan_role_count(plan, PROJECT_ROLE_LOADER);
+    if (service->seatrial.role == PROJECT_ROLE_LOADER && loaders > 1)
+        env[n++] = (struct engine_pair){"SEATRIAL_LOADERS", number(d, loaders)};
     if (service->seatrial.role == PROJECT_ROLE_LOADER && plan->loader_args)
         env[n++] = (struct engine_pair){"SEATRIAL_LOADER_ARGS", plan->loader_args};
     d->spec.env = env;

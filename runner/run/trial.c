@@ -126,16 +126,22 @@ static void step_ended(struct trial *t, struct event *event) {
         cancel_raise(&t->forward, 1);
 }
 
+static bool is_loaders_turn(enum step_kind kind) {
+    return kind == STEP_WAIT_READY || kind == STEP_WAIT_EXIT;
+}
+
 /* Of the loader: to whoever is attached, else as the progress of waiting for its end. */
 static void show_line(struct trial *t, const struct event *event) {
     if (t->settings.attach) {
         progress_clear(t->settings.progress);
+        if (plan_role_count(t->plan, PROJECT_ROLE_LOADER) > 1)
+            fprintf(t->out, "%s | ", t->plan->containers[event->step].name);
         fprintf(t->out, "%s\n", event->text);
         fflush(t->out);
         return;
     }
     for (size_t i = 0; i < t->plan->step_count; i++)
-        if (t->plan->steps[i].kind == STEP_WAIT_EXIT && t->plan->steps[i].subject == event->step)
+        if (is_loaders_turn(t->plan->steps[i].kind) && t->plan->steps[i].subject == event->step)
             progress_text(t->settings.progress, i, event->text);
 }
 

@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #define HEALTH_TIMEOUT_NS_DEFAULT (60 * NS_PER_SEC)
 /* How long a host that is lost may take to come back: a reboot, or a switch that learns again. */
@@ -125,6 +126,7 @@ struct trial {
     bool *networks_made, *volumes_made; /* by host, then network or volume */
     struct trial_time *times;           /* by step */
     struct wall_time started;
+    atomic_llong load_start_ns; /* when all loaders begin, by our clock; 0: not agreed */
     char **failures;
     size_t failure_count, failure_capacity;
     char **warnings;
@@ -187,9 +189,9 @@ typedef int act_function(struct act *act, struct error *err);
 
 act_function act_check_host, act_build_image, act_find_image, act_transfer_image, act_ensure_image,
     act_create_network, act_create_volume, act_find_volume, act_create_container,
-    act_start_container, act_wait_healthy, act_fetch_output, act_start_commands, act_wait_exit,
-    act_stop_commands, act_pre_stop, act_stop_container, act_collect_container,
-    act_remove_container, act_remove_network, act_remove_volume;
+    act_start_container, act_wait_healthy, act_fetch_output, act_start_commands, act_wait_ready,
+    act_give_start, act_wait_exit, act_stop_commands, act_pre_stop, act_stop_container,
+    act_collect_container, act_remove_container, act_remove_network, act_remove_volume;
 
 /*
  * The container of the step as the engine sees it. When a create call was cut off we do not know
@@ -219,6 +221,19 @@ void act_record_end(struct trial_container *c, const struct engine_container *st
 
 /* ssh_config and inventories of the hosts that were checked so far. The main thread only. */
 void trial_write_inventory(struct trial *t);
+
+/* A file of a container that may be missing: then 1. A broken one is a warning and counts as
+ * missing. */
+int trial_read_result(struct trial *t, const char *folder, const char *name, size_t size_max,
+                      struct buffer *ret);
+/* A warning, and a failure of the trial. */
+void trial_unusable(struct trial *t, const char *who, const struct error *err);
+
+/*
+ * What all loaders reported, as one load, and sentences about those that are missing in it; gives
+ * both, NULL where there is none. Of several loaders it also writes the merged latency.hlog.
+ */
+void trial_read_loads(struct trial *t, struct json **ret_load, struct json **ret_gaps);
 
 /* The end: what is left, then run.json, summary.json, trace.json and the text. */
 void trial_sweep(struct trial *t);

@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN_SCHEMA = 1, STATE_FILE_MAX = 64 << 10, LOAD_FILE_MAX = 16 << 20, TEXT_MAX = 1 << 20 };
+enum { RUN_SCHEMA = 1, STATE_FILE_MAX = 64 << 10, TEXT_MAX = 1 << 20 };
 
 /* ---- what the containers reported ---- */
 
 struct findings {
-    struct json *load;                 /* NULL: none */
+    struct json *load;                 /* of all loaders; NULL: none */
+    struct json *load_gaps;            /* sentences */
     struct request_set **acknowledged; /* by loader, and by load that was started by hand */
     size_t acknowledged_count, acknowledged_capacity;
     struct agreement_replica *replicas;
@@ -35,14 +36,13 @@ static void findings_deinit(struct findings *f) {
         request_set_free(f->acknowledged[i]);
     free(f->acknowledged);
     json_free(f->load);
+    json_free(f->load_gaps);
     free(f->replicas);
     free(f->containers);
 }
 
-/* A file of a container that may be missing: then 1. A broken one is a warning and counts as
- * missing. */
-static int read_file(struct trial *t, const char *folder, const char *name, size_t size_max,
-                     struct buffer *ret) {
+int trial_read_result(struct trial *t, const char *folder, const char *name, size_t size_max,
+                      struct buffer *ret) {
     struct error err = ERROR_NULL;
     cleanup_free char *path = path_join(folder, name);
     if (file_read(path, size_max, ret, &err) == 0)
@@ -52,7 +52,7 @@ static int read_file(struct trial *t, const char *folder, const char *name, size
     return 1;
 }
 
-static void unreadable(struct trial *t, const char *who, const struct error *err) {
+void trial_unusable(struct trial *t, const char *who, const struct error *err) {
     progress_warn(t->settings.progress, "what %s reports is not usable: %s", who, err->text);
     mem_grow(t->failures, t->failure_count, t->failure_capacity);
     t->failures[t->failure_count++] =
@@ -65,7 +65,7 @@ static struct request_set *read_requests(struct trial *t, const char *folder, co
     struct request_set *set = NULL;
     cleanup_free char *path = path_join(folder, name);
     if (file_exists(path) && request_set_load(path, &set, &err) < 0) {
-        unreadable(t, who, &err);
+        trial_unusable(t, who, &err);
         return NULL;
     }
     return set;
@@ -100,23 +100,10 @@ static void read_replica(struct trial *t, size_t container, struct findings *f) 
     cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
     r->name = t->plan->containers[container].name;
     r->executed = read_requests(t, t->containers[container].folder, r->name, "executed.json");
-    if (read_file(t, t->containers[container].folder, "state.json", STATE_FILE_MAX, &text) == 0 &&
+    if (trial_read_result(t, t->containers[container].folder, "state.json", STATE_FILE_MAX,
+                          &text) == 0 &&
         agreement_read_state(text.data, text.size, r, &err) < 0)
-        unreadable(t, t->plan->containers[container].name, &err);
-}
-
-static void read_loader(struct trial *t, size_t container, struct findings *f) {
-    struct error err = ERROR_NULL;
-    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
-    read_acknowledged(t, t->containers[container].folder, t->plan->containers[container].name, f);
-    if (read_file(t, t->containers[container].folder, "load.json", LOAD_FILE_MAX, &text) != 0)
-        return;
-    if (json_parse(text.data, text.size, LOAD_FILE_MAX, &f->load, &err) == 0 &&
-        report_check_load(f->load, &err) == 0)
-        return;
-    unreadable(t, t->plan->containers[container].name, &err);
-    json_free(f->load);
-    f->load = NULL;
+        trial_unusable(t, t->plan->containers[container].name, &err);
 }
 
 static void describe_end(const struct trial *t, size_t i, struct report_container *ret) {
@@ -144,12 +131,13 @@ static void find_out(struct trial *t, struct findings *f) {
     const struct plan *plan = t->plan;
     f->replicas = mem_new_array(struct agreement_replica, plan->container_count);
     f->containers = mem_new_array(struct report_container, plan->container_count);
+    trial_read_loads(t, &f->load, &f->load_gaps);
     for (size_t i = 0; i < plan->container_count; i++) {
         enum project_role role = plan->containers[i].service->seatrial.role;
         if (role == PROJECT_ROLE_REPLICA && t->plan->options.mode != PLAN_LOAD)
             read_replica(t, i, f);
         if (role == PROJECT_ROLE_LOADER)
-            read_loader(t, i, f);
+            read_acknowledged(t, t->containers[i].folder, plan->containers[i].name, f);
         describe_end(t, i, &f->containers[i]);
     }
     if (t->plan->options.mode != PLAN_LOAD)
@@ -416,6 +404,7 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
         .containers = f.containers,
         .container_count = t->plan->container_count,
         .load = f.load,
+        .load_gaps = f.load_gaps,
         .load_expected = had_loader(t),
         .agreement = &f.agreement,
         .agreement_expected = t->plan->options.mode == PLAN_TRIAL
