@@ -5,6 +5,7 @@
 #include "lib/text.h"
 #include "runner/command/hosts.h"
 #include "runner/run/describe.h"
+#include "runner/run/health.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static int start_one(struct command_container *c, struct engine *engine, void *a
 
 /* 0 it is as it should be, 1 not yet. */
 static int look(const struct command_container *c, struct engine *engine, const struct task *task,
-                struct error *err) {
+                char said[HEALTH_OUTPUT_MAX], struct error *err) {
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
     int r = engine_container_inspect(engine, c->entry->name, task, &state, err);
     if (r < 0)
@@ -127,9 +128,10 @@ static int look(const struct command_container *c, struct engine *engine, const 
         return error_set(err, ERROR_NOT_FOUND, "it was removed by somebody else");
     if (!state.running && !text_equal(state.status, "restarting"))
         return error_set(err, ERROR_FAILED, "it ended with exit status %" PRId64, state.exit_code);
-    if (state.health == ENGINE_HEALTH_UNHEALTHY)
-        return error_set(err, ERROR_FAILED, "it is unhealthy");
-    return state.running && state.health != ENGINE_HEALTH_STARTING ? 0 : 1;
+    if (!state.running)
+        return 1;
+    r = health_probe(engine, &state, task, said, err);
+    return r == HEALTH_NOT_CHECKED ? 0 : r;
 }
 
 static int wait_one(struct command_container *c, struct engine *engine, void *arg,
@@ -138,14 +140,17 @@ static int wait_one(struct command_container *c, struct engine *engine, void *ar
     struct task forever = command_task();
     struct task task = task_within(&forever, a->wait_timeout_ns);
     uint64_t pause = WAIT_PAUSE_NS_MIN;
+    char said[HEALTH_OUTPUT_MAX] = "";
     int r;
-    while ((r = look(c, engine, &task, err)) == 1) {
+    while ((r = look(c, engine, &task, said, err)) == 1) {
         if (task_sleep(&task, pause, err) < 0) {
             r = -1;
             break;
         }
         pause = 2 * pause > WAIT_PAUSE_NS_MAX ? WAIT_PAUSE_NS_MAX : 2 * pause;
     }
+    if (r < 0 && *said && err->kind == ERROR_TIMEOUT)
+        error_hint(err, "its health check says: %s", said);
     return r < 0 ? error_wrap(err, "wait until container '%s' is healthy", c->entry->name) : 0;
 }
 

