@@ -9,6 +9,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -17,7 +18,8 @@ enum {
     OPTION_ENGINE_TIMEOUT,
     OPTION_RECONNECT_TIMEOUT,
     OPTION_SSH_CONFIG,
-    HELP_MAX = 16 << 10
+    HELP_MAX = 16 << 10,
+    FILES_WANTED = 65536,
 };
 
 static const struct argp_option options[] = {
@@ -106,6 +108,16 @@ static char *add_commands(int key, const char *text, void *input) {
     return buffer_take(&help);
 }
 
+/* Hundreds of containers, each with a log that is followed, are thousands of descriptors; the usual
+ * soft limit of 1024 is for programs that use select(2). */
+static void raise_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void set_owner(struct command_context *context) {
     char host[128] = "localhost";
     gethostname(host, sizeof host - 1);
@@ -143,6 +155,7 @@ int main(int argc, char **argv) {
         progress_new(context.progress_mode, context.ansi, stderr);
     context.progress = progress;
     set_owner(&context);
+    raise_limit();
     if (interrupt_watch(&err) < 0)
         return command_fail(&context, &err);
     const struct command *command = command_find(&context, argv[a.command]);

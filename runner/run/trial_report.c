@@ -372,8 +372,11 @@ static int write_all(struct trial *t, const struct findings *f, const struct rep
 }
 
 /* How this project's commands are begun. */
-static void command_text(const struct plan *plan, const char *command, struct buffer *out) {
+static void command_text(const struct trial *t, const char *command, struct buffer *out) {
+    const struct plan *plan = t->plan;
     buffer_text(out, "  seatrial");
+    if (t->testbed->ssh_config)
+        buffer_format(out, " --ssh-config %s", t->testbed->ssh_config);
     for (size_t i = 0; plan->project->files && plan->project->files[i]; i++)
         buffer_format(out, " -f %s", plan->project->files[i]);
     if (plan->deployment->file)
@@ -386,11 +389,11 @@ static void hints_text(const struct trial *t, struct buffer *out) {
     if (o->no_load && !t->schedule.aborted) {
         buffer_text(out,
                     "\nThe replicas are running. Start the loader by hand, and end the trial:\n");
-        command_text(t->plan, "load -- -b 100", out);
-        command_text(t->plan, "down", out);
+        command_text(t, "load -- -b 100", out);
+        command_text(t, "down", out);
     } else if (o->keep) {
         buffer_text(out, "\nThe stopped containers were kept. This removes them:\n");
-        command_text(t->plan, "down", out);
+        command_text(t, "down", out);
     }
 }
 
