@@ -21,7 +21,7 @@ enum { LAST_LINES = 20 };
 #define LOOK_NS_MIN (20 * NS_PER_MS)
 #define LOOK_NS_MAX (500 * NS_PER_MS)
 /* From the agreement to the start: for all containers to be told, over SSH too. */
-#define AHEAD_NS (2 * NS_PER_SEC)
+#define AHEAD_NS (3 * NS_PER_SEC)
 #define AHEAD_NS_PER_LOADER (50 * NS_PER_MS)
 
 static const struct plan_container *planned(const struct act *act) {
@@ -45,7 +45,7 @@ static int has_ended(const struct act *act, const struct task *task, struct erro
     if (!c->last_lines)
         c->last_lines = log_tail(act->engine, c->id, planned(act)->service->tty, LAST_LINES, task);
     return error_set(err, ERROR_FAILED,
-                     "it ended with exit status %" PRId64 " before the load had begun",
+                     "it ended with exit status %" PRId64 ", and had not said that it is ready",
                      c->exit_code);
 }
 
