@@ -42,13 +42,14 @@ static bool says(const char *answer, const char *line) {
     return false;
 }
 
-/* Returns `name`. */
+/* As far as it is a name: it goes into a command that people copy. Returns `name`. */
 static const char *user_of(const char *answer, char *name, size_t size) {
+    static const char of_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789._-";
     const char *p = strstr(answer, "user=");
-    char raw[64] = "?";
-    if (p)
-        snprintf(raw, sizeof raw, "%.*s", (int)strcspn(p + 5, "\r\n"), p + 5);
-    return text_safe(raw, name, size);
+    int length = p ? (int)strspn(p + 5, of_names) : 0;
+    snprintf(name, size, "%.*s", length ? length : 1, length ? p + 5 : "?");
+    return name;
 }
 
 static enum engine_way no_way(struct error *err, const char *socket, const char *answer) {

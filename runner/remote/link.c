@@ -197,7 +197,7 @@ static int pump_stream(struct link *link, int stream, char *scratch, struct erro
         pass_rest(link, fd, rest);
     if (rest->size || link->hung_up || !ssh_readable(link->channel, stream))
         return 0;
-    ssize_t n = ssh_read(link->channel, stream, scratch, LINK_PIECE_BYTES, err);
+    ssize_t n = ssh_read(link->channel, stream, scratch, err);
     if (n < 0)
         return -1;
     if (link->capture)

@@ -42,8 +42,8 @@ struct link {
     struct ssh_channel *channel;
     int fd, errors_fd; /* -1: none, or no longer */
     short revents;     /* of fd */
-    short errors_revents;
-    struct job *job; /* or NULL */
+    size_t fd_at;      /* where fd is among those that are polled */
+    struct job *job;   /* or NULL */
 
     char type[40];
     struct buffer payload;

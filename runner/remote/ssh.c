@@ -34,6 +34,7 @@ struct ssh {
     struct buffer out;
     size_t out_at;
     bool too_much_unsent, too_much_memory;
+    char *nothing; /* SSH_READ_BYTES that are never written */
     struct piece *pieces;
     size_t memory; /* at most SSH_MEMORY_MAX */
     /* Before its version. */
@@ -305,6 +306,7 @@ int ssh_new(int fd, const struct ssh_algorithms *algorithms, struct ssh **ret, s
     cleanup(ssh_freep) struct ssh *ssh = mem_new(struct ssh);
     ssh->fd = fd;
     ssh->in = mem_alloc(SSH_READ_AHEAD_BYTES);
+    ssh->nothing = mem_alloc(SSH_READ_BYTES);
     buffer_init(&ssh->out, SSH_UNSENT_MAX);
     ssh->session = libssh2_session_init_ex(ssh_alloc, ssh_release, ssh_realloc, ssh);
     if (!ssh->session)
@@ -336,6 +338,7 @@ void ssh_free(struct ssh *ssh) {
     close(ssh->fd);
     buffer_deinit(&ssh->out);
     free(ssh->in);
+    free(ssh->nothing);
     free(ssh);
 }
 
@@ -572,19 +575,22 @@ int ssh_start(struct ssh_channel *channel, const char *command, struct error *er
     return outcome(channel->ssh, r, "start a command", err);
 }
 
-/* A stream that nobody sends: libssh2 finds nothing to give, and on the way there it takes in what
- * has come for all channels. */
+/*
+ * A stream that nobody sends: libssh2 finds nothing to give, and on the way there it takes in what
+ * has come for all channels. It may also be halfway through a window adjustment that ssh_read
+ * began, and takes its amount from the size of the buffer again: were the sizes different, the two
+ * sides would disagree about the window, and data beyond it is dropped without a word.
+ */
 int ssh_drive(struct ssh_channel *channel, struct error *err) {
-    char nothing;
-    begin(channel->ssh);
-    ssize_t n = libssh2_channel_read_ex(channel->theirs, 4711, &nothing, sizeof nothing);
-    return n < 0 && n != LIBSSH2_ERROR_EAGAIN ? fail(channel->ssh, "receive", err) : 0;
+    struct ssh *ssh = channel->ssh;
+    begin(ssh);
+    ssize_t n = libssh2_channel_read_ex(channel->theirs, 4711, ssh->nothing, SSH_READ_BYTES);
+    return n < 0 && n != LIBSSH2_ERROR_EAGAIN ? fail(ssh, "receive", err) : 0;
 }
 
-ssize_t ssh_read(struct ssh_channel *channel, int stream, void *data, size_t size,
-                 struct error *err) {
+ssize_t ssh_read(struct ssh_channel *channel, int stream, void *data, struct error *err) {
     channel->ssh->in_budget = 0;
-    ssize_t n = libssh2_channel_read_ex(channel->theirs, stream, data, size);
+    ssize_t n = libssh2_channel_read_ex(channel->theirs, stream, data, SSH_READ_BYTES);
     if (n == LIBSSH2_ERROR_EAGAIN)
         return 0;
     return n < 0 ? fail(channel->ssh, "receive", err) : n;

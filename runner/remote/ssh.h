@@ -120,9 +120,9 @@ int ssh_start(struct ssh_channel *channel, const char *command, struct error *er
 
 /* Takes in what has come, for all channels; so do the calls that may say SSH_AGAIN. */
 int ssh_drive(struct ssh_channel *channel, struct error *err);
-/* Of what was taken in. `stream`: 0, or 1 for errors. Bytes, or 0: none now. */
-ssize_t ssh_read(struct ssh_channel *channel, int stream, void *data, size_t size,
-                 struct error *err);
+/* Of what was taken in. `stream`: 0, or 1 for errors. Up to SSH_READ_BYTES, always:
+ * see ssh_drive. 0: none now. */
+ssize_t ssh_read(struct ssh_channel *channel, int stream, void *data, struct error *err);
 /* There may be something of it. Cheap. */
 bool ssh_readable(struct ssh_channel *channel, int stream);
 /* It sends no more, and all that it sent was read. */

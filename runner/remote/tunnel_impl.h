@@ -29,8 +29,12 @@ enum {
 #define TUNNEL_SESSION_WAIT_NS (10 * NS_PER_SEC)
 /* The old sshd may hold a port for some time after the connection broke. */
 #define FORWARD_RETRY_NS (500 * NS_PER_MS)
+/* After a connection could not be accepted: there are no descriptors left, for now. */
+#define TUNNEL_ACCEPT_RETRY_NS (100 * NS_PER_MS)
 /* A refused engine connection reads its explanation. */
 #define TUNNEL_REFUSE_NS (5 * NS_PER_SEC)
+
+#define NO_FD SIZE_MAX
 
 enum tunnel_state { TUNNEL_CONNECTING, TUNNEL_UP, TUNNEL_DOWN };
 
@@ -45,6 +49,7 @@ struct forward {
     uint16_t port;   /* 0 until it is known */
     bool listened, closing;
     struct instant retry_at;
+    size_t fd_at; /* among those that are polled */
 };
 
 struct tunnel {
@@ -80,16 +85,17 @@ struct tunnel {
     struct forward *forwards;
     struct forward *listening; /* the one whose request is on its way */
     struct job *awaiting;      /* list */
+    struct instant accept_after;
     char *scratch;
     struct pollfd *fds;
-    size_t fds_capacity;
+    size_t fd_count, fds_capacity, socket_at;
     /* keep-alive */
     bool probing, nudged;
     uint64_t received_before;
     struct instant received_at, asked_at;
     /* sessions: 0, or so many that sshd refused one more */
     size_t sessions_max;
-    struct instant session_retry;
+    struct instant session_retry, no_session_since;
     /* the engine */
     enum engine_way way;
     struct link *asking; /* the shell that is asked for the way */

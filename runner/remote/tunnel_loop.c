@@ -82,9 +82,12 @@ static size_t count_channels(const struct tunnel *t) {
 static void session_refused(struct tunnel *t, struct link *link, const struct error *err) {
     size_t open = count_sessions(t);
     struct instant now = clock_instant();
-    if (open > 0)
+    if (open > 0) {
         t->sessions_max = open;
-    else if (instant_ns_between(link->since, now) > TUNNEL_SESSION_WAIT_NS) {
+        t->no_session_since = INSTANT_NEVER;
+    } else if (t->no_session_since.ns == INSTANT_NEVER.ns) {
+        t->no_session_since = now; /* the last one may not be gone there yet */
+    } else if (instant_ns_between(t->no_session_since, now) > TUNNEL_SESSION_WAIT_NS) {
         struct error limit = ERROR_NULL;
         error_set(&limit, ERROR_LIMIT, "sshd opens no session for a command: %s", err->text);
         error_hint(&limit, "MaxSessions in its sshd_config should be 1 or more, and commands that "
@@ -117,6 +120,7 @@ static void channel_opened(struct tunnel *t, struct link *link, struct ssh_chann
     if (link->engine)
         tunnel_engine_opened(t, link);
     if (link->session) {
+        t->no_session_since = INSTANT_NEVER;
         link_enter(link, LINK_STARTING);
         return;
     }
@@ -321,38 +325,54 @@ static int keep_alive(struct tunnel *t, struct error *err) {
 
 /* ---- polling ---- */
 
-enum { FD_SSH, FD_WAKE, FD_STOP, FD_ENGINE, FD_FIRST };
+enum { FD_SSH, FD_WAKE };
 
-static void put_fd(struct tunnel *t, size_t *at, int fd, short events) {
-    mem_grow(t->fds, *at, t->fds_capacity);
-    t->fds[(*at)++] = (struct pollfd){.fd = fd, .events = events};
+/* Only what is open: poll refuses more entries than there may be descriptors. What is not there
+ * has its index at NO_FD. */
+static size_t put_fd(struct tunnel *t, int fd, short events) {
+    if (fd < 0)
+        return NO_FD;
+    mem_grow(t->fds, t->fd_count, t->fds_capacity);
+    t->fds[t->fd_count] = (struct pollfd){.fd = fd, .events = events};
+    return t->fd_count++;
+}
+
+static short found(const struct tunnel *t, size_t at) {
+    return at == NO_FD ? 0 : t->fds[at].revents;
 }
 
 static bool has_room(const struct tunnel *t) {
     return t->link_count < TUNNEL_LINKS_MAX;
 }
 
-static size_t fill_fds(struct tunnel *t) {
-    size_t n = 0;
-    put_fd(t, &n, t->ssh ? ssh_fd(t->ssh) : -1, t->ssh ? ssh_events(t->ssh) : 0);
-    put_fd(t, &n, t->wake_fd, POLLIN);
-    put_fd(t, &n, t->stop.event_fd, POLLIN);
-    put_fd(t, &n, has_room(t) ? t->socket.listen_fd : -1, POLLIN);
+static bool may_accept(const struct tunnel *t) {
+    return has_room(t) && instant_passed(t->accept_after, clock_instant());
+}
+
+static void fill_fds(struct tunnel *t) {
+    bool accept = may_accept(t);
+    t->fd_count = 0;
+    /* Without a connection there is nothing in the first place, but there always is a first. */
+    put_fd(t, t->ssh ? ssh_fd(t->ssh) : t->stop.event_fd, t->ssh ? ssh_events(t->ssh) : POLLIN);
+    put_fd(t, t->wake_fd, POLLIN);
+    put_fd(t, t->stop.event_fd, POLLIN);
+    t->socket_at = put_fd(t, accept ? t->socket.listen_fd : -1, POLLIN);
     for (struct forward *f = t->forwards; f; f = f->next)
-        put_fd(t, &n, has_room(t) && !f->closing ? f->listen_fd : -1, POLLIN);
+        f->fd_at = put_fd(t, accept && !f->closing ? f->listen_fd : -1, POLLIN);
     for (size_t i = 0; i < t->link_count; i++) {
-        const struct link *link = t->links[i];
-        put_fd(t, &n, link->hung_up || (link->job && link->down_ended) ? -1 : link->fd,
-               link_events(link, t->ssh));
+        struct link *link = t->links[i];
+        bool gone = link->hung_up || (link->job && link->down_ended);
+        link->fd_at = put_fd(t, gone ? -1 : link->fd, link_events(link, t->ssh));
         short events = link_errors_events(link);
-        put_fd(t, &n, events ? link->errors_fd : -1, events);
+        put_fd(t, events ? link->errors_fd : -1, events);
     }
-    return n;
 }
 
 static void accept_from(struct tunnel *t, int listen_fd, const struct forward *forward) {
     for (int i = 0; i < 16 && has_room(t); i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            t->accept_after = instant_after(clock_instant(), TUNNEL_ACCEPT_RETRY_NS);
         if (fd < 0)
             return;
         if (!t->ssh) {
@@ -369,17 +389,12 @@ static void accept_from(struct tunnel *t, int listen_fd, const struct forward *f
 }
 
 static void read_fds(struct tunnel *t) {
-    size_t at = FD_FIRST, count = t->link_count;
-    size_t forwards = 0;
-    for (struct forward *f = t->forwards; f; f = f->next)
-        forwards++;
-    for (size_t i = 0; i < count; i++) {
-        t->links[i]->revents |= t->fds[at + forwards + 2 * i].revents;
-    }
-    if (t->fds[FD_ENGINE].revents)
+    for (size_t i = 0; i < t->link_count; i++)
+        t->links[i]->revents |= found(t, t->links[i]->fd_at);
+    if (found(t, t->socket_at))
         accept_from(t, t->socket.listen_fd, NULL);
-    for (struct forward *f = t->forwards; f; f = f->next, at++)
-        if (t->fds[at].revents)
+    for (struct forward *f = t->forwards; f; f = f->next)
+        if (found(t, f->fd_at))
             accept_from(t, f->listen_fd, f);
 }
 
@@ -389,7 +404,9 @@ static int poll_ms(const struct tunnel *t) {
     for (size_t i = 0; i < t->link_count; i++)
         if (t->links[i]->state == LINK_WAITING && t->links[i]->session)
             return (int)(TUNNEL_SESSION_RETRY_NS / NS_PER_MS);
-    return 500;
+    return instant_passed(t->accept_after, clock_instant())
+               ? 500
+               : (int)(TUNNEL_ACCEPT_RETRY_NS / NS_PER_MS);
 }
 
 /* ---- jobs ---- */
@@ -437,8 +454,8 @@ static void begin_jobs(struct tunnel *t) {
 /* ---- the loops ---- */
 
 static int pass(struct tunnel *t, struct error *err) {
-    size_t n = fill_fds(t);
-    if (poll(t->fds, n, poll_ms(t)) < 0 && errno != EINTR)
+    fill_fds(t);
+    if (poll(t->fds, t->fd_count, poll_ms(t)) < 0 && errno != EINTR)
         return error_set_os(err, ERROR_IO, errno, "poll");
     ssh_polled(t->ssh, t->fds[FD_SSH].revents);
     read_fds(t);
@@ -453,6 +470,7 @@ static int pass(struct tunnel *t, struct error *err) {
 void tunnel_serve(struct tunnel *t, struct error *err) {
     t->way = ENGINE_WAY_UNKNOWN;
     t->sessions_max = 0;
+    t->no_session_since = INSTANT_NEVER;
     t->session_retry = t->received_at = clock_instant();
     t->received_before = 0;
     error_clear(&t->way_error);
@@ -480,8 +498,8 @@ static void refuse_job(struct tunnel *t, struct job *job) {
 void tunnel_serve_down(struct tunnel *t, struct instant until) {
     struct instant now;
     while (cancel_level(&t->stop) == 0 && !instant_passed(until, now = clock_instant())) {
-        size_t n = fill_fds(t);
-        if (poll(t->fds, n, instant_poll_ms(until, now, 1000)) < 0 && errno != EINTR)
+        fill_fds(t);
+        if (poll(t->fds, t->fd_count, instant_poll_ms(until, now, 1000)) < 0 && errno != EINTR)
             return;
         read_fds(t);
         for (struct job *job = tunnel_take_jobs(t), *next; job; job = next) {

@@ -86,6 +86,14 @@ random_file() {
   [ "$(rig connections 1)" = 1 ]
 }
 
+@test "with few descriptors, connections wait until there are some again" {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  (ulimit -n 40 && remote h1 hold bash -c 'for i in {1..100}; do
+      curl -sS --max-time 100 --unix-socket "$SOCKET" http://engine/_ping >ping.$i &
+    done; wait')
+  [ "$(cat ping.* | tr -d '\n')" = "$(printf 'OK%.0s' {1..100})" ]
+}
+
 @test "MaxSessions 1: commands wait for one another, and engine connections for nobody" {
   rig sshd 1 'MaxSessions 1'
   run -0 remote h1 many 60 'sleep 0.02'
