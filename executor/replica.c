@@ -42,6 +42,9 @@ struct replica {
     bool stepping;
     bool drained;
     bool storage_failed;
+    bool stopping;    /* a signal said so */
+    uint32_t reads;   /* that wait for their time or for the store */
+    bool read_failed; /* one, and the log has it */
     uint64_t timer_ns;
     uint8_t digest[SHA256_SIZE]; /* of the last stored block */
 };
@@ -147,7 +150,10 @@ static int on_peer_frame(void *context, uint16_t peer, const struct frame *frame
         struct request *request;
         if (request_new(frame, offset, &r->hash, &request, err) < 0)
             return -1;
-        if (request_check(request, err) < 0) {
+        int good = request_reads(request)
+                       ? error_set(err, ERROR_REFUSED, "read-only requests are not ordered")
+                       : request_check(request, err);
+        if (good < 0) {
             request_unref(request);
             return error_wrap(err, "it ordered a request that it should have refused");
         }
@@ -170,6 +176,48 @@ static void refuse(struct replica *r, struct request *request, enum wire_reply_s
     snprintf(reply.text, sizeof reply.text, "%s", why);
     send_reply(r, request->origin, &reply);
     request_unref(request);
+}
+
+/* Only the primary has all that was acknowledged. */
+static enum core_reason reason_not_to_read(const struct replica *r) {
+    struct core_status status;
+    core_get_status(r->core, &status);
+    if (status.primary != r->place->replica)
+        return CORE_REASON_NOT_PRIMARY;
+    if (r->stopping)
+        return CORE_REASON_DRAINING;
+    return r->storage_failed ? CORE_REASON_STORE_FAILED : CORE_REASON_NONE;
+}
+
+static void refuse_read(struct replica *r, struct request *request, const char *why) {
+    refuse(r, request, WIRE_REPLY_OVERLOADED, why);
+    r->reads--;
+}
+
+/* Its time has been spent. */
+static void read_now(struct replica *r, struct request *request) {
+    const struct storage_read read = {.request = request, .command = request->command};
+    if (!storage_push_read(r->storage, &read))
+        refuse_read(r, request, "too many reads wait already");
+}
+
+/* Reads wait for nobody, so their execution times are spent side by side, as in pre-execution. */
+static void begin_read(struct replica *r, struct request *request) {
+    struct pre_execution_job job = {
+        .request = request,
+        .execution_ms = request->command.execution_ms,
+        .busy_wait = request->flags & WIRE_REQUEST_BUSY_WAIT,
+    };
+    enum core_reason reason = reason_not_to_read(r);
+    if (reason != CORE_REASON_NONE) {
+        refuse(r, request, WIRE_REPLY_REFUSED, words_reason(reason));
+        return;
+    }
+    r->reads++;
+    if (job.execution_ms == 0)
+        read_now(r, request);
+    else if (!pre_execution_push(r->pre_execution, &job))
+        refuse_read(r, request, "too many requests wait for pre-execution");
 }
 
 static void pre_execute(struct replica *r, struct request *request) {
@@ -195,6 +243,8 @@ static int on_request(struct replica *r, uint64_t origin, const struct frame *fr
     bool pre = request->flags & WIRE_REQUEST_PRE_EXECUTE;
     if (request_check(request, &why) < 0) {
         refuse(r, request, WIRE_REPLY_REFUSED, why.text);
+    } else if (request_reads(request)) {
+        begin_read(r, request);
     } else if (pre && (core_get_status(r->core, &status), status.primary == r->place->replica)) {
         pre_execute(r, request);
     } else {
@@ -266,12 +316,40 @@ static void take_stored(struct replica *r) {
     }
 }
 
+static void answer_read(struct replica *r, const struct storage_read *read) {
+    struct request *request = read->request;
+    struct wire_reply reply = {
+        .client = request->command.client,
+        .number = request->command.number,
+        .status = read->problem[0] ? WIRE_REPLY_REFUSED : WIRE_REPLY_OK,
+        .height = read->height,
+    };
+    memcpy(reply.digest, read->digest, sizeof reply.digest);
+    snprintf(reply.text, sizeof reply.text, "%s", read->problem);
+    if (read->problem[0] && !r->read_failed)
+        log_warn("store", "a read failed: %s; others are told, not logged", read->problem);
+    r->read_failed = r->read_failed || read->problem[0];
+    send_reply(r, request->origin, &reply);
+    request_unref(request);
+    r->reads--;
+}
+
+static void take_reads(struct replica *r) {
+    enum { READS_MAX = 16 };
+    struct storage_read reads[READS_MAX];
+    size_t count;
+    while ((count = storage_take_reads(r->storage, reads, READS_MAX)) > 0)
+        for (size_t i = 0; i < count; i++)
+            answer_read(r, &reads[i]);
+}
+
 static void storage_ready(struct watch *watch, uint32_t events) {
     struct replica *r =
         (struct replica *)(void *)((char *)watch - offsetof(struct replica, storage_watch));
     struct error err = ERROR_NULL;
     (void)events;
     take_stored(r);
+    take_reads(r);
     if (!r->storage_failed && storage_failed(r->storage, &err)) {
         r->storage_failed = true;
         log_error("store", "%s; nothing more is stored%s%s", err.text, err.hint[0] ? "; " : "",
@@ -286,7 +364,10 @@ static void pre_execution_ready(struct watch *watch, uint32_t events) {
     struct request *request;
     (void)events;
     while ((request = pre_execution_take(r->pre_execution)))
-        order(r, request, true);
+        if (request_reads(request))
+            read_now(r, request);
+        else
+            order(r, request, true);
 }
 
 static void signal_ready(struct watch *watch, uint32_t events) {
@@ -297,6 +378,7 @@ static void signal_ready(struct watch *watch, uint32_t events) {
     if (read(watch->fd, &info, sizeof info) != sizeof info)
         return;
     log_info("replica", "%s: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+    r->stopping = true;
     step(r, &(struct core_event){.type = CORE_DRAIN});
 }
 
@@ -416,7 +498,8 @@ static int serve(struct replica *r, struct error *err) {
         struct instant now = clock_instant();
         if (r->drained && farewell.ns == INSTANT_NEVER.ns)
             farewell = instant_after(now, FAREWELL_NS);
-        if (r->drained && (!transport_unsent(r->transport) || instant_passed(farewell, now)))
+        bool owing = r->reads > 0 || transport_unsent(r->transport);
+        if (r->drained && (!owing || instant_passed(farewell, now)))
             return 0;
         due = instant_earlier(due, instant_earlier(farewell, (struct instant){r->timer_ns}));
         if (loop_round(&r->loop, due, err) < 0)
@@ -434,9 +517,19 @@ static void release_of_core(const struct core_request *request) {
     request_unref(request_of(request));
 }
 
+/* What the storage thread has not given back. */
+static void release_jobs(struct replica *r) {
+    struct storage_job jobs[CORE_STORED_MAX];
+    struct storage_read read;
+    for (size_t count; (count = storage_take(r->storage, jobs, CORE_STORED_MAX)) > 0;)
+        for (size_t i = 0; i < count; i++)
+            request_unref(jobs[i].request);
+    while (storage_take_reads(r->storage, &read, 1) > 0)
+        request_unref(read.request);
+}
+
 /* Stops all threads. Gives the store, if there is one. */
 static struct store *close_all(struct replica *r) {
-    struct storage_job jobs[CORE_STORED_MAX];
     struct store *store = NULL;
     if (r->transport)
         transport_free(r->transport);
@@ -444,9 +537,7 @@ static struct store *close_all(struct replica *r) {
         pre_execution_free(r->pre_execution, release_request);
     if (r->storage) {
         storage_stop(r->storage);
-        for (size_t count; (count = storage_take(r->storage, jobs, CORE_STORED_MAX)) > 0;)
-            for (size_t i = 0; i < count; i++)
-                request_unref(jobs[i].request);
+        release_jobs(r);
         store = storage_free(r->storage);
     }
     if (r->core)

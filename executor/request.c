@@ -15,7 +15,6 @@ int request_new(const struct frame *frame, size_t offset, struct sha256 *hash, s
         return -1;
     struct request *request = mem_new(struct request);
     request->references = 1;
-    request->blob = frame_take(frame);
     request->offset = offset;
     request->flags = m.flags;
     request->command = (struct pee_command){
@@ -25,10 +24,15 @@ int request_new(const struct frame *frame, size_t offset, struct sha256 *hash, s
         .key_size = m.key_size,
         .value_size = m.value_size,
         .execution_ms = m.execution_ms,
+        .key_space = m.key_space,
+        .first_key = m.first_key,
     };
-    sha256_begin(hash);
-    sha256_add(hash, frame->body + offset, frame->size - offset);
-    sha256_end(hash, request->digest);
+    if (!request_reads(request)) {
+        request->blob = frame_take(frame);
+        sha256_begin(hash);
+        sha256_add(hash, frame->body + offset, frame->size - offset);
+        sha256_end(hash, request->digest);
+    }
     *ret = request;
     return 0;
 }
@@ -47,13 +51,17 @@ void request_unref(struct request *request) {
     free(request);
 }
 
+bool request_reads(const struct request *request) {
+    return request->flags & WIRE_REQUEST_READ_ONLY;
+}
+
 int request_check(const struct request *request, struct error *err) {
-    if (request->flags & WIRE_REQUEST_READ_ONLY)
-        return error_set(err, ERROR_REFUSED, "read-only requests are not supported yet");
-    return pee_check(&request->command, err);
+    return request_reads(request) ? pee_check_read(&request->command, err)
+                                  : pee_check(&request->command, err);
 }
 
 struct core_request request_for_core(const struct request *request, bool pre_executed) {
+    assert(request->blob);
     struct core_request r = {
         .handle = (uint64_t)(uintptr_t)request,
         .size_bytes = (uint32_t)(request->blob->size - request->offset),

@@ -3,7 +3,8 @@
 /*
  * A client's request as the replica holds it: its bytes as they came (the body of the REQUEST
  * frame, at `offset` of the blob that brought it), and what they say. The core knows it by a
- * handle.
+ * handle. A read-only request is none of the core's: nobody else sees its bytes, so they are given
+ * back at once.
  *
  * References are counted by the thread of the loop; storage and pre-execution only carry one along.
  */
@@ -21,7 +22,7 @@
 
 struct request {
     uint32_t references;
-    struct blob *blob;
+    struct blob *blob; /* NULL: read-only */
     size_t offset;
     uint8_t flags; /* enum wire_request_flag */
     struct pee_command command;
@@ -39,7 +40,8 @@ int request_new(const struct frame *frame, size_t offset, struct sha256 *hash, s
 struct request *request_ref(struct request *request);
 void request_unref(struct request *request);
 
-/* Whether a replica can execute it: ERROR_LIMIT, or ERROR_REFUSED for what is not there yet. */
+bool request_reads(const struct request *request);
+/* Whether a replica can execute it: ERROR_LIMIT, ERROR_REFUSED. */
 int request_check(const struct request *request, struct error *err);
 
 /* How the core sees it: the handle stands for one reference. */

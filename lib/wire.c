@@ -147,6 +147,8 @@ size_t wire_request_encode_head(const struct wire_request *m, uint8_t out[WIRE_R
     bytes_put_u32(&w, m->key_size);
     bytes_put_u32(&w, m->value_size);
     bytes_put_u32(&w, m->execution_ms);
+    bytes_put_u64(&w, m->key_space);
+    bytes_put_u64(&w, m->first_key);
     bytes_put_u32(&w, m->payload_size);
     wire_header_encode(WIRE_REQUEST, WIRE_REQUEST_FIELDS_SIZE + m->payload_size, out);
     return bytes_written(&w);
@@ -163,6 +165,8 @@ int wire_request_decode(const uint8_t *body, size_t size, struct wire_request *r
     m.key_size = bytes_get_u32(&r);
     m.value_size = bytes_get_u32(&r);
     m.execution_ms = bytes_get_u32(&r);
+    m.key_space = bytes_get_u64(&r);
+    m.first_key = bytes_get_u64(&r);
     m.payload_size = bytes_get_u32(&r);
     m.payload = bytes_take(&r, m.payload_size);
     if (check_complete(&r, "REQUEST", err) < 0)
@@ -172,6 +176,8 @@ int wire_request_decode(const uint8_t *body, size_t size, struct wire_request *r
                          m.payload_size, WIRE_PAYLOAD_MAX);
     if (m.client > WIRE_NUMBER_MAX || m.number == 0 || m.number > WIRE_NUMBER_MAX)
         return error_set(err, ERROR_INVALID, "REQUEST whose client or number is out of range");
+    if (m.key_space > WIRE_NUMBER_MAX || (m.first_key > 0 && m.first_key >= m.key_space))
+        return error_set(err, ERROR_INVALID, "REQUEST whose first key is out of its key space");
     if (m.flags & ~WIRE_REQUEST_FLAGS)
         return error_set(err, ERROR_INVALID, "REQUEST with unknown flags %02x", m.flags);
     *ret = m;

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-    WIRE_VERSION = 2,
+    WIRE_VERSION = 3,
     WIRE_HEADER_SIZE = 12,
     WIRE_DIGEST_SIZE = 32,
     WIRE_RUN_SIZE = 64,   /* run id with its NUL */
@@ -84,6 +84,7 @@ struct wire_hello_answer {
 };
 
 enum wire_request_flag {
+    /* Reads its keys instead of writing them: it is not ordered, and in no chain. */
     WIRE_REQUEST_READ_ONLY = 1,
     WIRE_REQUEST_PRE_EXECUTE = 2, /* -p */
     WIRE_REQUEST_BUSY_WAIT = 4,   /* -w 1: burn the execution time instead of sleeping */
@@ -98,14 +99,19 @@ struct wire_request {
     uint8_t flags;
     uint32_t key_count; /* the write set that executing it makes; limits: executor/chain */
     uint32_t key_size;
-    uint32_t value_size;
+    uint32_t value_size; /* of a read-only request: means nothing */
     uint32_t execution_ms;
+    /* Which keys: first_key, first_key + 1, ... of those numbered from 0 below key_space, after the
+     * last of which comes the first. Requests of all clients share them. 0 and 0: keys of its own,
+     * that no other request writes. */
+    uint64_t key_space;     /* up to WIRE_NUMBER_MAX */
+    uint64_t first_key;     /* below key_space */
     uint32_t payload_size;  /* up to WIRE_PAYLOAD_MAX */
     const uint8_t *payload; /* borrowed */
 };
 
 enum wire_reply_status {
-    WIRE_REPLY_OK = 0,         /* executed, and stored by enough replicas */
+    WIRE_REPLY_OK = 0,         /* executed, and stored by enough replicas; or read */
     WIRE_REPLY_OVERLOADED = 1, /* not taken; may be sent again later */
     WIRE_REPLY_REFUSED = 2,    /* not taken, and never will be; see the text */
 };
@@ -115,8 +121,9 @@ struct wire_reply {
     uint64_t number;
     enum wire_reply_status status;
     uint16_t replica;                 /* who answers */
-    uint64_t height;                  /* block that holds it */
-    uint8_t digest[WIRE_DIGEST_SIZE]; /* of that block: the result that answers are compared by */
+    uint64_t height;                  /* block that holds it; the last one that a read saw */
+    uint8_t digest[WIRE_DIGEST_SIZE]; /* of that block, or of all that was read: the result that
+                                         answers are compared by */
     char text[WIRE_TEXT_SIZE];        /* why, if not OK */
 };
 
@@ -137,7 +144,7 @@ struct wire_status {
 enum {
     WIRE_HELLO_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 8 + 1 + WIRE_RUN_SIZE,
     WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 5 * 2 + 1 + WIRE_TEXT_SIZE,
-    WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 5 * 4, /* of the body, before the payload */
+    WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 4 * 4 + 2 * 8 + 4, /* of the body, before the payload */
     WIRE_REQUEST_HEAD_SIZE = WIRE_HEADER_SIZE + WIRE_REQUEST_FIELDS_SIZE,
     WIRE_REPLY_SIZE_MAX =
         WIRE_HEADER_SIZE + 2 * 8 + 1 + 2 + 8 + WIRE_DIGEST_SIZE + 1 + WIRE_TEXT_SIZE,

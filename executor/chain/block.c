@@ -15,6 +15,8 @@ void block_header_encode(const struct block_header *h, uint8_t out[BLOCK_HEADER_
     bytes_put_u32(&w, h->key_count);
     bytes_put_u32(&w, h->key_size);
     bytes_put_u32(&w, h->value_size);
+    bytes_put_u64(&w, h->key_space);
+    bytes_put_u64(&w, h->first_key);
     bytes_put_u64(&w, h->write_set_size);
     bytes_put(&w, h->write_set, sizeof h->write_set);
     assert(w.at == w.end);
@@ -33,6 +35,8 @@ int block_header_decode(const uint8_t *data, size_t size, struct block_header *r
     h.key_count = bytes_get_u32(&r);
     h.key_size = bytes_get_u32(&r);
     h.value_size = bytes_get_u32(&r);
+    h.key_space = bytes_get_u64(&r);
+    h.first_key = bytes_get_u64(&r);
     h.write_set_size = bytes_get_u64(&r);
     bytes_get(&r, h.write_set, sizeof h.write_set);
     if (!bytes_complete(&r))
@@ -71,6 +75,8 @@ void chain_add(struct chain *chain, const struct pee_command *command,
         .key_count = command->key_count,
         .key_size = command->key_size,
         .value_size = command->value_size,
+        .key_space = command->key_space,
+        .first_key = command->first_key,
         .write_set_size = size,
     };
     memcpy(h.parent, chain->digest, sizeof h.parent);

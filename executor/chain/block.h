@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 enum {
-    BLOCK_VERSION = 1,
-    /* version, height, parent, client, number, request, shape, write set size, write set digest */
-    BLOCK_HEADER_SIZE = 4 + 8 + SHA256_SIZE + 8 + 8 + SHA256_SIZE + 3 * 4 + 8 + SHA256_SIZE,
+    BLOCK_VERSION = 2,
+    /* version, height, parent, client, number, request, shape, keys, write set size, its digest */
+    BLOCK_HEADER_SIZE = 4 + 8 + SHA256_SIZE + 8 + 8 + SHA256_SIZE + 3 * 4 + 2 * 8 + 8 + SHA256_SIZE,
 };
 
 struct block_header {
@@ -29,6 +29,8 @@ struct block_header {
     uint32_t key_count;
     uint32_t key_size;
     uint32_t value_size;
+    uint64_t key_space;
+    uint64_t first_key;
     uint64_t write_set_size;
     uint8_t write_set[SHA256_SIZE]; /* write_set_digest */
 };

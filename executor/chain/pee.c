@@ -22,7 +22,18 @@ int pee_check(const struct pee_command *c, struct error *err) {
     if (pee_write_set_size(c) > PEE_WRITE_SET_MAX)
         return error_set(err, ERROR_LIMIT, "a write set of %zu bytes, at most %d",
                          pee_write_set_size(c), PEE_WRITE_SET_MAX);
+    if (c->key_space > 0 && c->key_count > c->key_space)
+        return error_set(err, ERROR_LIMIT, "%u keys of a key space of %llu", c->key_count,
+                         (unsigned long long)c->key_space);
     return 0;
+}
+
+int pee_check_read(const struct pee_command *c, struct error *err) {
+    struct pee_command keys = *c;
+    keys.value_size = 0; /* which they have is up to whoever wrote them */
+    if (c->key_space == 0)
+        return error_set(err, ERROR_REFUSED, "a read-only request needs a key space");
+    return pee_check(&keys, err);
 }
 
 size_t pee_write_set_size(const struct pee_command *c) {
@@ -40,7 +51,10 @@ static uint64_t seed_of(const struct pee_command *c) {
     uint64_t seed = mix(c->client + UINT64_C(0x9e3779b97f4a7c15));
     seed = mix(seed ^ c->number);
     seed = mix(seed + ((uint64_t)c->key_count << 32 | c->key_size));
-    return mix(seed + c->value_size);
+    seed = mix(seed + c->value_size);
+    if (c->key_space == 0)
+        return seed;
+    return mix(mix(seed + c->key_space) + c->first_key);
 }
 
 /* Four words of xoshiro256++ (Blackman, Vigna 2018) for each of the streams. */
@@ -101,8 +115,35 @@ static void expand(const struct streams *from, uint64_t seed, const struct pee_c
     }
 }
 
+/* The number, counted on: it may wrap to the first key, and is far below 2^64. */
+static uint64_t key_number(const struct pee_command *c, uint32_t i) {
+    uint64_t number = c->first_key + i;
+    return number < c->key_space ? number : number - c->key_space;
+}
+
+void pee_key(const struct pee_command *c, uint32_t i, uint8_t *out) {
+    uint64_t number = key_number(c, i);
+    /* A bijection of the number: the first eight bytes make keys distinct. */
+    uint64_t word = mix(number + UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t state = word;
+    for (uint32_t at = 0; at < c->key_size; at += sizeof word) {
+        uint32_t left = c->key_size - at;
+        memcpy(out + at, &word, left < sizeof word ? left : sizeof word);
+        word = mix(state += UINT64_C(0x9e3779b97f4a7c15));
+    }
+}
+
+/* Over those that the expansion has made. */
+static void share_keys(const struct pee_command *c, uint8_t *out) {
+    size_t entry_size = WRITE_SET_ENTRY_HEAD + (size_t)c->key_size + c->value_size;
+    for (uint32_t i = 0; i < c->key_count; i++)
+        pee_key(c, i, out + i * entry_size + WRITE_SET_ENTRY_HEAD);
+}
+
 void pee_expand(const struct pee_command *command, uint8_t *out) {
     uint64_t seed = seed_of(command);
     struct streams streams = seed_streams(seed);
     expand(&streams, seed, command, out);
+    if (command->key_space > 0)
+        share_keys(command, out);
 }

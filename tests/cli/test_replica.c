@@ -131,7 +131,7 @@ static void what_cannot_be_served_is_refused_with_a_reason(void **state) {
     l.shape.flags = WIRE_REQUEST_READ_ONLY;
     reply = load_one(&l, 100, 1);
     assert_int_equal(reply.status, WIRE_REPLY_REFUSED);
-    assert_string_equal(reply.text, "read-only requests are not supported yet");
+    assert_string_equal(reply.text, "a read-only request needs a key space");
     l.shape.flags = 0;
     assert_int_equal(load_one(&l, 100, 5).status, WIRE_REPLY_OK);
     reply = load_one(&l, 100, 4);
@@ -145,6 +145,58 @@ static void what_cannot_be_served_is_refused_with_a_reason(void **state) {
     assert_non_null(strstr(reply.text, "not the primary"));
     replicas_stop(&r);
     replicas_assert_agreement(&r, 0xf, l.acknowledged);
+}
+
+/* Writes and reads keys 7, 8 and 9 of 1,000, and says what was answered. */
+static struct wire_reply ask(struct load *l, uint64_t client, uint64_t number, uint8_t flags) {
+    l->shape.flags = flags;
+    l->shape.key_space = 1000;
+    l->shape.first_key = 7;
+    struct wire_reply reply = load_one(l, client, number);
+    if (reply.status != WIRE_REPLY_OK)
+        fail_msg("%s", reply.text);
+    return reply;
+}
+
+static void expect_reads_of(const char *store) {
+    struct error err = ERROR_NULL;
+    cleanup(replicas_down) struct replicas r = replicas_up(4, store);
+    cleanup(load_deinit) struct load l = load_to(&r, 0, 100);
+    struct wire_reply absent = ask(&l, 100, 1, WIRE_REQUEST_READ_ONLY);
+    assert_int_equal(absent.height, 0);
+    assert_int_equal(ask(&l, 101, 1, 0).height, 1);
+    struct wire_reply first = ask(&l, 100, 2, WIRE_REQUEST_READ_ONLY);
+    assert_int_equal(first.height, 1);
+    assert_memory_not_equal(first.digest, absent.digest, sizeof first.digest);
+    /* Reads leave no trace: the same number may come again, and so may a lower one. */
+    struct wire_reply again = ask(&l, 100, 2, WIRE_REQUEST_READ_ONLY);
+    assert_memory_equal(again.digest, first.digest, sizeof first.digest);
+    assert_int_equal(ask(&l, 102, 1, 0).height, 2);
+    l.shape.execution_ms = 5;
+    struct wire_reply second = ask(&l, 100, 1, WIRE_REQUEST_READ_ONLY);
+    assert_int_equal(second.height, 2);
+    assert_memory_not_equal(second.digest, first.digest, sizeof first.digest);
+
+    cleanup(load_deinit) struct load backup = load_to(&r, 3, 200);
+    backup.shape.flags = WIRE_REQUEST_READ_ONLY;
+    backup.shape.key_space = 1000;
+    struct wire_reply reply = load_one(&backup, 200, 1);
+    assert_int_equal(reply.status, WIRE_REPLY_REFUSED);
+    assert_non_null(strstr(reply.text, "not the primary"));
+    replicas_stop(&r);
+    assert_int_equal(request_set_add(l.acknowledged, 101, 1, &err), 0);
+    assert_int_equal(request_set_add(l.acknowledged, 102, 1, &err), 0);
+    replicas_assert_agreement(&r, 0xf, l.acknowledged);
+}
+
+static void reads_see_what_was_acknowledged_in_memory(void **state) {
+    (void)state;
+    expect_reads_of("memory");
+}
+
+static void reads_see_what_was_acknowledged_in_rocksdb(void **state) {
+    (void)state;
+    expect_reads_of("rocksdb");
 }
 
 static void pre_execution_runs_different_requests_side_by_side(void **state) {
@@ -210,7 +262,7 @@ static void garbage_and_silence_do_not_disturb_the_others(void **state) {
     int silent = replicas_connect(&r, 0), garbage = replicas_connect(&r, 0);
     int half = replicas_connect(&r, 0), backup = replicas_connect(&r, 1);
     assert_int_equal(send(garbage, "SSH-2.0-OpenSSH_9.2p1\r\n", 23, 0), 23);
-    assert_int_equal(send(half, "SATR\x02", 5, 0), 5);
+    assert_int_equal(send(half, "SATR\x03", 5, 0), 5);
     assert_int_equal(send(backup, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 0), 16);
     load_run(&l, 100);
     assert_true(closes(garbage));
@@ -314,6 +366,8 @@ int main(void) {
         cmocka_unit_test(two_killed_backups_stop_the_health_not_the_service),
         cmocka_unit_test(a_cluster_restarts_where_it_was),
         cmocka_unit_test(what_cannot_be_served_is_refused_with_a_reason),
+        cmocka_unit_test(reads_see_what_was_acknowledged_in_memory),
+        cmocka_unit_test(reads_see_what_was_acknowledged_in_rocksdb),
         cmocka_unit_test(pre_execution_runs_different_requests_side_by_side),
         cmocka_unit_test(a_full_store_is_told_and_what_it_holds_is_reported),
         cmocka_unit_test(garbage_and_silence_do_not_disturb_the_others),

@@ -2,6 +2,7 @@
 
 #include "executor/chain/block.h"
 #include "executor/chain/pee.h"
+#include "executor/chain/read_set.h"
 #include "executor/chain/write_set.h"
 
 #include "lib/cleanup.h"
@@ -59,6 +60,118 @@ static void every_request_writes_something_else(void **state) {
         cleanup_free uint8_t *other = expand(&others[i], &other_size);
         assert_memory_not_equal(set + 8, other + 8, 118);
     }
+}
+
+/* The entries of a write set of a key space. */
+static size_t entries_of(const uint8_t *set, size_t size, struct write_set_entry *out) {
+    struct byte_reader r = byte_reader(set, size);
+    size_t count = 0;
+    while (write_set_next(&r, &out[count]))
+        count++;
+    assert_false(r.failed);
+    return count;
+}
+
+static const struct pee_command shared_shape = {.client = 1,
+                                                .number = 1,
+                                                .key_count = 5,
+                                                .key_size = 21,
+                                                .value_size = 30,
+                                                .key_space = 1000,
+                                                .first_key = 996};
+
+static void keys_of_a_key_space_are_the_same_for_everybody(void **state) {
+    (void)state;
+    struct pee_command other = shared_shape;
+    struct write_set_entry a[8], b[8];
+    uint8_t key[21];
+    size_t size;
+    other.client = 2;
+    other.value_size = 7;
+    other.key_space = UINT64_C(1) << 40; /* the same keys, further on: 997 to 1001 */
+    other.first_key = 997;
+    cleanup_free uint8_t *set = expand(&shared_shape, &size);
+    assert_int_equal(entries_of(set, size, a), 5);
+    cleanup_free uint8_t *other_set = expand(&other, &size);
+    assert_int_equal(entries_of(other_set, size, b), 5);
+    for (size_t i = 0; i < 3; i++)
+        assert_memory_equal(a[i + 1].key, b[i].key, 21); /* 997, 998, 999 */
+    assert_memory_not_equal(a[4].key, b[3].key, 21);     /* 0, and 1000 */
+    other = shared_shape;
+    other.first_key = 0;
+    pee_key(&other, 0, key);
+    assert_memory_equal(a[4].key, key, 21); /* after the last comes the first */
+    for (uint32_t i = 0; i < 5; i++) {
+        pee_key(&shared_shape, i, key);
+        assert_memory_equal(a[i].key, key, 21);
+    }
+}
+
+static void what_is_written_to_a_shared_key_depends_on_request_and_key(void **state) {
+    (void)state;
+    struct pee_command others[] = {shared_shape, shared_shape, shared_shape};
+    struct write_set_entry a[8], b[8];
+    size_t size, again_size;
+    others[0].client++;
+    others[1].number++;
+    others[2].first_key--;
+    cleanup_free uint8_t *set = expand(&shared_shape, &size);
+    cleanup_free uint8_t *again = expand(&shared_shape, &again_size);
+    assert_memory_equal(set, again, size);
+    entries_of(set, size, a);
+    for (size_t i = 1; i < 5; i++)
+        assert_memory_not_equal(a[0].value, a[i].value, 30);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        cleanup_free uint8_t *other = expand(&others[i], &again_size);
+        entries_of(other, again_size, b);
+        for (size_t k = 0; k < 5; k++)
+            assert_memory_not_equal(a[k].value, b[k].value, 30);
+    }
+}
+
+static void reads_are_told_apart_by_what_they_read(void **state) {
+    (void)state;
+    static const uint8_t one[] = "one", two[] = "two";
+    uint8_t digests[6][SHA256_SIZE];
+    struct read_digest d;
+    read_digest_init(&d);
+    for (int i = 0; i < 6; i++) {
+        read_digest_begin(&d);
+        if (i == 1 || i == 3)
+            read_digest_absent(&d);
+        if (i != 1)
+            read_digest_value(&d, i == 4 ? two : one, i == 5 ? 2 : 3);
+        if (i == 2)
+            read_digest_absent(&d);
+        read_digest_end(&d, digests[i]);
+        for (int k = 0; k < i; k++)
+            assert_memory_not_equal(digests[i], digests[k], SHA256_SIZE);
+    }
+    read_digest_begin(&d);
+    read_digest_value(&d, one, 3);
+    read_digest_end(&d, digests[1]);
+    assert_memory_equal(digests[0], digests[1], SHA256_SIZE);
+    read_digest_deinit(&d);
+}
+
+static void reads_need_a_key_space_and_are_limited_as_writes_are(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct pee_command command = shared_shape;
+    command.value_size = UINT32_MAX; /* means nothing */
+    assert_int_equal(pee_check_read(&command, &err), 0);
+    command.key_count = 1001;
+    assert_int_equal(pee_check_read(&command, &err), -1);
+    assert_string_equal(err.text, "1001 keys of a key space of 1000");
+    error_clear(&err);
+    command.key_space = 0;
+    assert_int_equal(pee_check_read(&command, &err), -1);
+    assert_int_equal(err.kind, ERROR_REFUSED);
+    error_clear(&err);
+    command = shared_shape;
+    command.key_size = 7;
+    assert_int_equal(pee_check_read(&command, &err), -1);
+    assert_int_equal(err.kind, ERROR_LIMIT);
 }
 
 static int compare_keys(const void *a, const void *b) {
@@ -133,6 +246,7 @@ static void shapes_beyond_the_limits_are_refused(void **state) {
         {.key_count = 65, .key_size = 8, .value_size = PEE_VALUE_SIZE_MAX},
         {.execution_ms = PEE_EXECUTION_MS_MAX + 1},
         {.key_count = UINT32_MAX, .key_size = UINT32_MAX, .value_size = UINT32_MAX},
+        {.key_count = 3, .key_size = 8, .key_space = 2},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(pee_check(&good[i], &err), 0);
@@ -193,7 +307,12 @@ static void blocks_hold_together(void **state) {
     chain_init(&chain);
     chain_init(&again);
     for (uint64_t i = 0; i < 3; i++) {
-        struct pee_command command = {.client = 9, .number = i + 1, .key_count = 1, .key_size = 8};
+        struct pee_command command = {.client = 9,
+                                      .number = i + 1,
+                                      .key_count = 1,
+                                      .key_size = 8,
+                                      .key_space = 100,
+                                      .first_key = 10 + i};
         size_t size;
         cleanup_free uint8_t *set = expand(&command, &size);
         chain_add(&chain, &command, request, set, size, headers[i]);
@@ -202,6 +321,8 @@ static void blocks_hold_together(void **state) {
         assert_memory_equal(again.digest, chain.digest, SHA256_SIZE);
         assert_int_equal(h.client, 9);
         assert_int_equal(h.number, i + 1);
+        assert_int_equal(h.key_space, 100);
+        assert_int_equal(h.first_key, 10 + i);
         assert_int_equal(h.write_set_size, size);
     }
     assert_int_equal(chain_follow(&again, headers[2], BLOCK_HEADER_SIZE, &h, &err), -1);
@@ -238,6 +359,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_set_is_the_same_bytes_everywhere),
         cmocka_unit_test(every_request_writes_something_else),
+        cmocka_unit_test(keys_of_a_key_space_are_the_same_for_everybody),
+        cmocka_unit_test(what_is_written_to_a_shared_key_depends_on_request_and_key),
+        cmocka_unit_test(reads_are_told_apart_by_what_they_read),
+        cmocka_unit_test(reads_need_a_key_space_and_are_limited_as_writes_are),
         cmocka_unit_test(keys_are_distinct_even_when_they_are_short),
         cmocka_unit_test(values_cannot_be_compressed),
         cmocka_unit_test(nothing_is_written_beyond_the_write_set),

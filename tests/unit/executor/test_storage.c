@@ -1,11 +1,16 @@
 /* The storage thread: jobs come back in order, stored; failures come back as such. And the threads
  * of pre-execution. */
 
+#include "executor/chain/read_set.h"
+#include "executor/chain/write_set.h"
 #include "executor/pre_execution.h"
 #include "executor/result.h"
 #include "executor/storage.h"
 
 #include "lib/clock.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+#include "tests/unit/folder.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -17,15 +22,20 @@
 
 #include <cmocka.h>
 
-static struct storage *start(uint64_t bytes_max) {
+static struct storage *start_on(struct store *store) {
     struct error err = ERROR_NULL;
-    struct store *store;
     struct chain chain;
     struct storage *s;
     chain_init(&chain);
-    assert_int_equal(store_open_memory(bytes_max, 0, &store, &err), 0);
     assert_int_equal(storage_start(store, &chain, 4096, &s, &err), 0);
     return s;
+}
+
+static struct storage *start(uint64_t bytes_max) {
+    struct error err = ERROR_NULL;
+    struct store *store;
+    assert_int_equal(store_open_memory(bytes_max, 0, &store, &err), 0);
+    return start_on(store);
 }
 
 static struct storage_job job_of(uint64_t height, uint32_t value_size) {
@@ -103,6 +113,183 @@ static void what_does_not_fit_fails_and_what_came_before_is_stored(void **state)
     assert_int_equal(store_height(store), back);
 }
 
+static const struct store_identity identity = {.run = "r1", .replica = 0, .n = 1};
+
+/* Writes three keys of a key space from `first` on, and waits until they are stored. */
+static void write_keys(struct storage *s, uint64_t height, uint64_t first) {
+    struct storage_job back, job = job_of(height, 100);
+    job.command.key_count = 3;
+    job.command.key_space = 10;
+    job.command.first_key = first;
+    storage_push(s, &job);
+    storage_kick(s);
+    while (storage_take(s, &back, 1) == 0)
+        wait_for(storage_done_fd(s));
+    assert_int_equal(back.height, height);
+}
+
+static struct storage_read read_of(uint64_t first, uint32_t count) {
+    return (struct storage_read){
+        .request = (void *)(uintptr_t)(first + 1),
+        .command = {.key_count = count, .key_size = 20, .key_space = 10, .first_key = first}};
+}
+
+static struct storage_read read_keys(struct storage *s, uint64_t first, uint32_t count) {
+    struct storage_read back, read = read_of(first, count);
+    assert_true(storage_push_read(s, &read));
+    storage_kick(s);
+    while (storage_take_reads(s, &back, 1) == 0)
+        wait_for(storage_done_fd(s));
+    assert_ptr_equal(back.request, read.request);
+    assert_string_equal(back.problem, "");
+    return back;
+}
+
+/* What the digest must be, made from the write set itself. NULL: absent. */
+static void digest_of(const struct storage_job *job, uint8_t out[SHA256_SIZE]) {
+    struct read_digest d;
+    read_digest_init(&d);
+    read_digest_begin(&d);
+    if (job) {
+        cleanup_free uint8_t *set = mem_alloc(pee_write_set_size(&job->command));
+        struct write_set_entry entry;
+        pee_expand(&job->command, set);
+        struct byte_reader r = byte_reader(set, pee_write_set_size(&job->command));
+        assert_true(write_set_next(&r, &entry));
+        read_digest_value(&d, entry.value, entry.value_size);
+    } else {
+        read_digest_absent(&d);
+    }
+    read_digest_end(&d, out);
+    read_digest_deinit(&d);
+}
+
+static void expect_reads_to_see_writes(struct storage *s) {
+    uint8_t expected[SHA256_SIZE];
+    struct storage_read absent = read_keys(s, 0, 1);
+    assert_int_equal(absent.height, 0);
+    digest_of(NULL, expected);
+    assert_memory_equal(absent.digest, expected, SHA256_SIZE);
+    write_keys(s, 1, 8); /* 8, 9 and 0 */
+    struct storage_read first = read_keys(s, 8, 1);
+    assert_int_equal(first.height, 1);
+    struct storage_job job = job_of(1, 100);
+    job.command.key_count = 3;
+    job.command.key_space = 10;
+    job.command.first_key = 8;
+    digest_of(&job, expected);
+    assert_memory_equal(first.digest, expected, SHA256_SIZE);
+    assert_memory_not_equal(read_keys(s, 0, 1).digest, absent.digest, SHA256_SIZE);
+    assert_memory_equal(read_keys(s, 1, 1).digest, absent.digest, SHA256_SIZE);
+    write_keys(s, 2, 8); /* the latest value counts */
+    struct storage_read second = read_keys(s, 8, 1);
+    assert_int_equal(second.height, 2);
+    assert_memory_not_equal(second.digest, first.digest, SHA256_SIZE);
+    assert_memory_equal(read_keys(s, 8, 1).digest, second.digest, SHA256_SIZE);
+    assert_int_equal(read_keys(s, 5, 0).height, 2); /* of nothing */
+}
+
+static void reads_see_what_was_written_in_memory(void **state) {
+    (void)state;
+    struct storage *s = start(UINT64_C(256) << 20);
+    expect_reads_to_see_writes(s);
+    storage_stop(s);
+    store_free(storage_free(s));
+}
+
+static void reads_see_what_was_written_in_rocksdb(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct store *store;
+    struct folder folder = folder_make();
+    cleanup_free char *path = text_format("%s/data", folder.path);
+    assert_int_equal(store_open_rocksdb(path, &identity, &store, &err), 0);
+    struct storage *s = start_on(store);
+    expect_reads_to_see_writes(s);
+    storage_stop(s);
+    store_free(storage_free(s));
+    folder_remove(&folder);
+}
+
+/* However many of either kind there are, all come back, each kind in its order. */
+static void reads_and_writes_do_not_starve_each_other(void **state) {
+    (void)state;
+    enum { EACH = 1000 };
+    struct storage *s = start(UINT64_C(256) << 20);
+    struct storage_job jobs[7];
+    struct storage_read reads[7];
+    uint64_t height = 0;
+    for (uint64_t i = 1; i <= EACH; i++) {
+        struct storage_job job = job_of(i, 100);
+        struct storage_read read = read_of(i % 10, 2);
+        read.request = (void *)(uintptr_t)i;
+        storage_push(s, &job);
+        assert_true(storage_push_read(s, &read));
+        if (i % 64 == 0)
+            storage_kick(s);
+    }
+    storage_kick(s);
+    for (uint64_t stored = 0, served = 0; stored < EACH || served < EACH;) {
+        size_t new_jobs = storage_take(s, jobs, 7), new_reads = storage_take_reads(s, reads, 7);
+        for (size_t i = 0; i < new_jobs; i++)
+            assert_int_equal(jobs[i].height, ++stored);
+        for (size_t i = 0; i < new_reads; i++) {
+            assert_int_equal((uintptr_t)reads[i].request, ++served);
+            assert_true(reads[i].height >= height);
+            height = reads[i].height;
+        }
+        if (new_jobs + new_reads == 0)
+            wait_for(storage_done_fd(s));
+    }
+    storage_stop(s);
+    store_free(storage_free(s));
+}
+
+static void too_many_reads_are_refused_and_none_is_lost(void **state) {
+    (void)state;
+    struct storage *s = start(UINT64_C(256) << 20);
+    struct storage_read read = read_of(0, 1);
+    unsigned pushed = 0, back = 0;
+    while (storage_push_read(s, &read)) /* the thread is not told */
+        pushed++;
+    assert_int_equal(pushed, STORAGE_READS_MAX);
+    storage_stop(s);
+    while (storage_take_reads(s, &read, 1) > 0)
+        back++;
+    assert_int_equal(back, pushed);
+    store_free(storage_free(s));
+}
+
+static void a_read_of_too_much_fails_alone(void **state) {
+    (void)state;
+    enum { KEYS = 65 };
+    struct storage *s = start(UINT64_C(256) << 20);
+    struct storage_job job, back;
+    struct storage_read read = read_of(0, KEYS);
+    read.command.key_space = KEYS;
+    for (uint64_t height = 1; height <= KEYS; height++) {
+        job = job_of(height, PEE_VALUE_SIZE_MAX);
+        job.command.key_count = 1;
+        job.command.key_space = KEYS;
+        job.command.first_key = height - 1;
+        storage_push(s, &job);
+    }
+    storage_kick(s);
+    for (uint64_t height = 1; height <= KEYS;)
+        if (storage_take(s, &back, 1) == 1)
+            height++;
+        else
+            wait_for(storage_done_fd(s));
+    assert_true(storage_push_read(s, &read));
+    storage_kick(s);
+    while (storage_take_reads(s, &read, 1) == 0)
+        wait_for(storage_done_fd(s));
+    assert_string_equal(read.problem, "a read of more than 67108864 bytes");
+    assert_string_equal(read_keys(s, 0, 1).problem, "");
+    storage_stop(s);
+    store_free(storage_free(s));
+}
+
 static void execution_takes_its_time_unless_it_was_spent_before(void **state) {
     (void)state;
     struct storage *s = start(UINT64_C(256) << 20);
@@ -176,6 +363,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_back_in_order_with_their_digests),
         cmocka_unit_test(what_does_not_fit_fails_and_what_came_before_is_stored),
+        cmocka_unit_test(reads_see_what_was_written_in_memory),
+        cmocka_unit_test(reads_see_what_was_written_in_rocksdb),
+        cmocka_unit_test(reads_and_writes_do_not_starve_each_other),
+        cmocka_unit_test(too_many_reads_are_refused_and_none_is_lost),
+        cmocka_unit_test(a_read_of_too_much_fails_alone),
         cmocka_unit_test(execution_takes_its_time_unless_it_was_spent_before),
         cmocka_unit_test(pre_executions_run_side_by_side),
         cmocka_unit_test(too_many_pre_executions_are_refused_and_none_is_lost),

@@ -4,6 +4,7 @@
 #include "executor/transport/transport.h"
 
 #include "lib/memory.h"
+#include "lib/wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -358,10 +359,9 @@ static void replicas_find_each_other_in_any_order(void **state) {
     open_node(1);
     RUN_UNTIL(nodes[0].up[1] && nodes[0].up[2] && nodes[1].up[0] && nodes[1].up[2] &&
               nodes[2].up[0] && nodes[2].up[1]);
-    transport_send_peer(nodes[0].transport, 2,
-                        "\x53\x41\x54\x52\x02\x50\x00\x00\x05\x00\x00\x00"
-                        "12345",
-                        17, NULL, 0);
+    uint8_t frame[WIRE_HEADER_SIZE + 5] = {0};
+    wire_header_encode(0x50, 5, frame);
+    transport_send_peer(nodes[0].transport, 2, frame, sizeof frame, NULL, 0);
     RUN_UNTIL(nodes[2].peer_bytes == 5);
     close_node(0);
     RUN_UNTIL(nodes[1].down[0] && nodes[2].down[0]);

@@ -75,6 +75,8 @@ static const struct wire_request good_request = {
     .key_size = 118,
     .value_size = 2841,
     .execution_ms = 5,
+    .key_space = UINT64_C(1) << 40,
+    .first_key = (UINT64_C(1) << 40) - 1,
     .payload_size = 5,
     .payload = (const uint8_t *)"hello",
 };
@@ -96,6 +98,8 @@ static void a_request_arrives_as_it_was_sent(void **state) {
     assert_int_equal(got.key_size, 118);
     assert_int_equal(got.value_size, 2841);
     assert_int_equal(got.execution_ms, 5);
+    assert_int_equal(got.key_space, UINT64_C(1) << 40);
+    assert_int_equal(got.first_key, (UINT64_C(1) << 40) - 1);
     assert_int_equal(got.payload_size, 5);
     assert_memory_equal(got.payload, "hello", 5);
 }
@@ -105,11 +109,15 @@ static void a_request_out_of_range_is_refused(void **state) {
     struct error err = ERROR_NULL;
     struct wire_request got;
     uint8_t frame[WIRE_REQUEST_HEAD_SIZE + 5];
-    struct wire_request bad[] = {good_request, good_request, good_request, good_request};
+    struct wire_request bad[] = {good_request, good_request, good_request, good_request,
+                                 good_request, good_request, good_request};
     bad[0].number = 0;
     bad[1].number = WIRE_NUMBER_MAX + 1;
     bad[2].client = WIRE_NUMBER_MAX + 1;
     bad[3].flags = WIRE_REQUEST_FLAGS + 1;
+    bad[4].first_key = bad[4].key_space;
+    bad[5].key_space = WIRE_NUMBER_MAX + 1;
+    bad[6].key_space = 0; /* and a first key */
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         size_t size = request_frame(&bad[i], frame) - WIRE_HEADER_SIZE;
         assert_int_equal(wire_request_decode(frame + WIRE_HEADER_SIZE, size, &got, &err), -1);
