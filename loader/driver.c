@@ -91,11 +91,15 @@ static void give_next(struct driver *d, uint32_t index) {
 static int finish(struct driver *d, uint32_t index, enum outcome outcome, struct error *err) {
     struct client *c = &d->clients[index];
     bool sent = c->state == CLIENT_SENT;
+    uint32_t client = index * d->config.threads + d->config.thread;
+    uint32_t shape = workload_shape(d->config.workload, client, c->number);
     const struct duration one = {
-        .client = index * d->config.threads + d->config.thread,
+        .client = client,
         .number = c->number,
         .intended_ns = c->intended_ns,
         .sent = sent,
+        .read_only = d->config.workload->mix.shapes[shape].read_only,
+        .shape = (uint8_t)shape,
         .send_delay_ns = sent ? c->sent_ns - c->intended_ns : 0,
         .latency_ns = d->now_ns - c->intended_ns,
         .outcome = outcome,

@@ -28,12 +28,14 @@
 #include "loader/carrier.h"
 #include "loader/record.h"
 #include "loader/schedule.h"
+#include "loader/workload.h"
 
 #include <stdint.h>
 
 /* Everything is borrowed, and outlives the driver. */
 struct driver_config {
     struct carrier_maker maker;
+    const struct workload *workload;        /* says which shape a request has */
     uint32_t clients;                       /* of the whole pool */
     uint32_t thread, threads;               /* client i of the pool is in slice i mod threads */
     uint64_t requests;                      /* closed loop: of this slice; UINT64_MAX: no limit */

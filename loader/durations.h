@@ -16,8 +16,8 @@
  * (the first of a piece: to 0) in zigzag, of when the request was to be sent, in ns since the
  * start. `send delay` is how much later its first byte was given to the kernel, plus 1; 0 for a
  * request that never was. `latency` runs from the intended time to the outcome. Outcomes are
- * numbered by outcome.h. A file without its end was cut, and if it has no record either, its
- * `start` is when it was created.
+ * numbered by outcome.h. Which shape of a mix a request had is not in it. A file without its end
+ * was cut, and if it has no record either, its `start` is when it was created.
  *
  * Written append only, under a temporary name until it is complete.
  * Threads: a writer belongs to one; several write to one file, a piece at a time.
@@ -38,6 +38,9 @@ struct duration {
     uint64_t number;      /* 0: it was due, but no client was free for it */
     uint64_t intended_ns; /* since the start of the run */
     bool sent;
+    /* Not in the file: they follow from client, number and seed. */
+    bool read_only;
+    uint8_t shape;          /* of the mix; only where there is more than one */
     uint64_t send_delay_ns; /* from the intended time; 0 if never sent */
     uint64_t latency_ns;    /* from the intended time */
     enum outcome outcome;

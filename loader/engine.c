@@ -236,6 +236,7 @@ static int start_worker(struct engine *e, uint32_t index, struct error *err) {
     struct worker *w = &e->workers[index];
     const struct driver_config config = {
         .maker = c->maker,
+        .workload = c->workload,
         .clients = c->clients,
         .thread = index,
         .threads = c->threads,
@@ -263,9 +264,12 @@ static int start_worker(struct engine *e, uint32_t index, struct error *err) {
 static void init_worker(struct engine *e, struct worker *w) {
     const struct engine_config *c = &e->config;
     w->engine = e;
+    size_t shapes = mix_is_mixed(&c->workload->mix) ? c->workload->mix.count : 0;
     exchange_init(&w->exchange, e->wake_fd);
+    exchange_shapes(&w->exchange, shapes);
     w->durations = c->durations ? durations_writer_new(c->durations) : NULL;
     record_init(&w->record, c->client_base, w->durations, &w->exchange);
+    record_shapes(&w->record, shapes);
     record_window(&w->record, c->window_from_ns, c->window_to_ns);
 }
 
@@ -274,6 +278,8 @@ static int engine_init(struct engine *e, const struct engine_config *config, str
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->moved, NULL);
     interval_init(&e->last);
+    if (mix_is_mixed(&config->workload->mix))
+        interval_shapes(&e->last, config->workload->mix.count);
     if (cancel_init(&e->stop, err) < 0)
         return -1;
     e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

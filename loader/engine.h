@@ -40,6 +40,7 @@ typedef int engine_begin(void *context, struct instant *ret_start, struct error 
 /* Everything is borrowed, for the call. */
 struct engine_config {
     struct carrier_maker maker;
+    const struct workload *workload;
     uint32_t clients;
     uint64_t client_base;                   /* of the first one's id */
     uint32_t threads;                       /* at most as many as clients */

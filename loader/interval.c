@@ -1,6 +1,9 @@
 #include "loader/interval.h"
 
+#include "lib/memory.h"
+
 #include <assert.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 void interval_init(struct interval *i) {
@@ -9,9 +12,22 @@ void interval_init(struct interval *i) {
     histogram_init(&i->latency_from_send, HISTOGRAM_HOUR_NS);
 }
 
+void interval_shapes(struct interval *i, size_t count) {
+    assert(!i->shapes && i->latency.count == 0);
+    if (count == 0)
+        return;
+    i->shapes = mem_new_array(struct histogram, count);
+    i->shapes_count = count;
+    for (size_t s = 0; s < count; s++)
+        histogram_init(&i->shapes[s], HISTOGRAM_HOUR_NS);
+}
+
 void interval_deinit(struct interval *i) {
     histogram_deinit(&i->latency);
     histogram_deinit(&i->latency_from_send);
+    for (size_t s = 0; s < i->shapes_count; s++)
+        histogram_deinit(&i->shapes[s]);
+    free(i->shapes);
 }
 
 void interval_clear(struct interval *i, uint64_t from_ns) {
@@ -19,10 +35,15 @@ void interval_clear(struct interval *i, uint64_t from_ns) {
         histogram_clear(&i->latency);
         histogram_clear(&i->latency_from_send);
     }
+    for (size_t s = 0; s < i->shapes_count; s++)
+        if (i->shapes[s].count > 0)
+            histogram_clear(&i->shapes[s]);
     *i = (struct interval){.from_ns = from_ns,
                            .to_ns = from_ns,
                            .latency = i->latency,
-                           .latency_from_send = i->latency_from_send};
+                           .latency_from_send = i->latency_from_send,
+                           .shapes = i->shapes,
+                           .shapes_count = i->shapes_count};
 }
 
 void interval_add(struct interval *to, const struct interval *from) {
@@ -34,6 +55,10 @@ void interval_add(struct interval *to, const struct interval *from) {
         histogram_add(&to->latency, &from->latency);
         histogram_add(&to->latency_from_send, &from->latency_from_send);
     }
+    assert(to->shapes_count == from->shapes_count);
+    for (size_t s = 0; s < from->shapes_count; s++)
+        if (from->shapes[s].count > 0)
+            histogram_add(&to->shapes[s], &from->shapes[s]);
 }
 
 void exchange_init(struct exchange *x, int wake_fd) {
@@ -41,6 +66,10 @@ void exchange_init(struct exchange *x, int wake_fd) {
     x->wake_fd = wake_fd;
     pthread_mutex_init(&x->lock, NULL);
     interval_init(&x->slot);
+}
+
+void exchange_shapes(struct exchange *x, size_t count) {
+    interval_shapes(&x->slot, count);
 }
 
 void exchange_deinit(struct exchange *x) {

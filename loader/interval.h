@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct interval {
@@ -23,13 +24,18 @@ struct interval {
     uint64_t outcomes[OUTCOME_COUNT];
     /* Of acknowledged requests, from the intended time and from the first byte. */
     struct histogram latency, latency_from_send;
+    /* The first of these by shape, where requests have several. */
+    struct histogram *shapes;
+    size_t shapes_count;
 };
 
 void interval_init(struct interval *i);
+/* Of requests of so many shapes. Once, while it is empty; 0 changes nothing. */
+void interval_shapes(struct interval *i, size_t count);
 void interval_deinit(struct interval *i);
 /* Empty, and begins at `from_ns`. */
 void interval_clear(struct interval *i, uint64_t from_ns);
-/* Adds what happened; the end becomes the later one. */
+/* Adds what happened, of as many shapes; the end becomes the later one. */
 void interval_add(struct interval *to, const struct interval *from);
 
 struct exchange {
@@ -40,6 +46,8 @@ struct exchange {
 };
 
 void exchange_init(struct exchange *x, int wake_fd);
+/* Of intervals of so many shapes. Before anybody uses it. */
+void exchange_shapes(struct exchange *x, size_t count);
 void exchange_deinit(struct exchange *x);
 
 /* Hands `own` over, and takes an empty one that begins at its end, if the slot is free. */

@@ -20,6 +20,11 @@ enum {
     LOADER_VALUE_SIZE_MAX = 16 * 1024 * 1024,
     LOADER_EXECUTION_MS_MAX = 3600 * 1000,
 
+    /* Shapes in a mix: each has five histograms of 270 kB in each thread. */
+    LOADER_SHAPES_MAX = 8,
+    LOADER_SHAPE_NAME_SIZE = 32, /* with its NUL */
+    LOADER_WEIGHT_MAX = 1000 * 1000,
+
     /* SEATRIAL_LOADER_ARGS: the environment of a process is limited to a few MB anyway. */
     LOADER_WORDS_MAX = 1024,
     LOADER_WORDS_SIZE_MAX = 64 * 1024,
@@ -62,6 +67,8 @@ enum {
 };
 
 #define LOADER_REQUESTS_MAX UINT64_C(1000000000000)
+/* A draw by skew is computed in double: every number up to here is one. */
+#define LOADER_KEY_SPACE_MAX UINT64_C(1000000000000)
 
 /* How long a client that was told "overloaded" waits before its next request. */
 #define LOADER_OVERLOAD_PAUSE_NS (10 * NS_PER_MS)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, WORD };
+enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, WORD, SHAPE, SKEW };
 
 /* Keys of options without a letter: above any character. */
 enum {
@@ -35,12 +35,23 @@ enum {
     KEY_START_TIMEOUT,
     KEY_SEED,
     KEY_METRICS,
+    KEY_SHAPE,
+    KEY_READS,
+    KEY_KEY_SPACE,
+    KEY_KEY_SKEW,
     KEY_VERSION
 };
 /* -h would look like one of the original letters. */
 enum { KEY_HELP = '?' };
 
-enum group { GROUP_LOAD = 1, GROUP_OPEN = 2, GROUP_TARGET = 3, GROUP_OURS = 4, GROUP_LAST = -1 };
+enum group {
+    GROUP_LOAD = 1,
+    GROUP_MIX = 2,
+    GROUP_OPEN = 3,
+    GROUP_TARGET = 4,
+    GROUP_OURS = 5,
+    GROUP_LAST = -1
+};
 
 struct row {
     int key;
@@ -86,6 +97,19 @@ static const struct row rows[] = {
     {'a', "log-config", "FILE", TEXT, 0, 0, NULL, AT(log_config), GROUP_LOAD,
      "log4cplus.properties (default: /seatrial/log4cplus.properties, else "
      "/perf_loader/config/log4cplus.properties, where one of them exists)"},
+
+    {KEY_SHAPE, "shape", "NAME,KEY=VALUE,...", SHAPE, 0, 0, NULL, AT(shapes), GROUP_MIX,
+     "A shape of requests beside others, up to 8: weight=NUMBER says how often it comes (default: "
+     "1), k= s= v= d= e= p= w= what differs from those letters, and `read' that it reads its keys "
+     "instead of writing them"},
+    {KEY_READS, "reads", "PERCENT", NUMBER, 0, 100, "0", AT(reads), GROUP_MIX,
+     "So many of 100 requests read their keys, without a payload; short for two shapes"},
+    {KEY_KEY_SPACE, "key-space", "NUMBER", NUMBER, 1, LOADER_KEY_SPACE_MAX, NULL, AT(key_space),
+     GROUP_MIX,
+     "All requests are for so many keys: -k of them in a row, from a random one on (default: each "
+     "request writes keys of its own)"},
+    {KEY_KEY_SKEW, "key-skew", "uniform|zipf:THETA", SKEW, 0, 0, "uniform", AT(key_skew), GROUP_MIX,
+     "Which keys: all alike, or the first ones more often, as YCSB does (zipf:0.99)"},
 
     {KEY_RATE, "rate", "RATE", RATE, 0, 0, NULL, AT(rate), GROUP_OPEN,
      "Open loop: send so many requests per second, whatever becomes of them. Steps and ramps: "
@@ -175,6 +199,14 @@ static int set_choice(const char *names, const char *text, int *ret, struct erro
     return error_set(err, ERROR_INVALID, "'%.64s' is none of %s", text, names);
 }
 
+/* Understood when all letters are known. */
+static int keep_shape(const char *text, struct options *o, struct error *err) {
+    if (o->shapes_count == LOADER_SHAPES_MAX)
+        return error_set(err, ERROR_INVALID, "there are more than %d shapes", LOADER_SHAPES_MAX);
+    o->shapes[o->shapes_count++] = text;
+    return 0;
+}
+
 static int set_value(const struct row *row, const char *text, struct options *o,
                      struct error *err) {
     void *field = (char *)o + row->at;
@@ -189,6 +221,8 @@ static int set_value(const struct row *row, const char *text, struct options *o,
     case RATE: rate_deinit(field); return rate_parse(text, field, err);
     case CHOICE: return set_choice(row->argument, text, field, err);
     case FLAG: *(bool *)field = true; return 0;
+    case SHAPE: return keep_shape(text, o, err);
+    case SKEW: return keys_skew_parse(text, field, err);
     case WORD: return 0;
     }
     uint64_t ns;
@@ -401,6 +435,9 @@ static int check_protocol(const struct parse *p, struct error *err) {
         if (p->given[i] && shape && o->protocol != PROTOCOL_REPLICA)
             return error_set(err, ERROR_USAGE, "option -%c (--%s) is of --protocol replica", key,
                              rows[i].name);
+        if (p->given[i] && rows[i].group == GROUP_MIX && o->protocol != PROTOCOL_REPLICA)
+            return error_set(err, ERROR_USAGE, "option --%s is of --protocol replica",
+                             rows[i].name);
         if (p->given[i] && (key == KEY_METHOD || key == KEY_PATH) && o->protocol != PROTOCOL_HTTP)
             return error_set(err, ERROR_USAGE, "option --%s needs --protocol http", rows[i].name);
         if (p->given[i] && key == KEY_TARGET && o->protocol == PROTOCOL_REPLICA)
@@ -427,6 +464,26 @@ static int check_model(const struct parse *p, struct error *err) {
         }
     }
     return 0;
+}
+
+/* The letters are the shape of all requests, or what the others are said to differ from. */
+static int make_mix(struct options *o, struct error *err) {
+    const struct shape letters = {.key_count = o->keys,
+                                  .key_size = o->key_size,
+                                  .value_size = o->value_size,
+                                  .payload_size = options_payload_size(o),
+                                  .execution_ms = o->execution_ms,
+                                  .pre_execute = o->pre_execute,
+                                  .busy_wait = o->busy_wait};
+    o->mix = (struct mix){.key_space = o->key_space, .skew = o->key_skew};
+    if (o->shapes_count > 0 && o->reads > 0)
+        return error_set(err, ERROR_USAGE, "with --shape, shapes say `read' instead of --reads");
+    for (size_t i = 0; i < o->shapes_count; i++)
+        if (mix_add(&o->mix, o->shapes[i], &letters, err) < 0)
+            return error_wrap(err, "option --shape");
+    if (o->shapes_count == 0)
+        mix_add_reads(&o->mix, &letters, o->reads);
+    return mix_check(&o->mix, err);
 }
 
 /* What follows from other options. */
@@ -512,6 +569,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct error *err)
     if (check_model(&p, err) < 0 || check_protocol(&p, err) < 0)
         return error_hint(err, "`loader --help' lists the options");
     conclude(&p);
+    if (make_mix(&options, err) < 0)
+        return error_hint(err, "`loader --help' lists the options");
     if (check_windows(&options, err) < 0)
         return error_hint(err, "the end is known by --time, or by the --rate and its -b or phases");
     *ret = options;

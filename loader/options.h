@@ -11,6 +11,7 @@
 #include "lib/error.h"
 #include "loader/arrivals.h"
 #include "loader/limits.h"
+#include "loader/mix.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,6 +51,13 @@ struct options {
     uint64_t durations;     /* -i: 0 or 1 */
     uint64_t log_level;     /* -l: 0 to 3 */
     const char *log_config; /* -a; NULL: the default places */
+
+    const char *shapes[LOADER_SHAPES_MAX]; /* --shape */
+    size_t shapes_count;
+    uint64_t reads; /* percent */
+    uint64_t key_space;
+    struct keys_skew key_skew;
+    struct mix mix; /* what follows from all these: the requests */
 
     struct rate rate; /* no phases: closed loop */
     uint32_t loaders; /* that keep it together, as equals (share.h); 0: one */

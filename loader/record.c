@@ -4,6 +4,7 @@
 #include "lib/memory.h"
 #include "loader/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
@@ -19,7 +20,24 @@ void record_init(struct record *r, uint64_t client_base, struct durations_writer
     r->acknowledged = request_set_new();
 }
 
+void record_shapes(struct record *r, size_t count) {
+    if (count == 0)
+        return;
+    r->shapes = mem_new_array(struct record_shape, count);
+    r->shapes_count = count;
+    for (size_t i = 0; i < count; i++) {
+        histogram_init(&r->shapes[i].latency, HISTOGRAM_HOUR_NS);
+        histogram_init(&r->shapes[i].latency_from_send, HISTOGRAM_HOUR_NS);
+    }
+    interval_shapes(&r->interval, count);
+}
+
 void record_deinit(struct record *r) {
+    for (size_t i = 0; i < r->shapes_count; i++) {
+        histogram_deinit(&r->shapes[i].latency);
+        histogram_deinit(&r->shapes[i].latency_from_send);
+    }
+    free(r->shapes);
     histogram_deinit(&r->latency);
     histogram_deinit(&r->latency_from_send);
     histogram_deinit(&r->lateness);
@@ -65,6 +83,20 @@ static bool in_window(const struct record *r, uint64_t at_ns) {
     return at_ns >= r->window_from_ns && at_ns < r->window_to_ns;
 }
 
+static void merge_shapes(struct record *to, const struct record *from) {
+    assert(to->shapes_count == from->shapes_count);
+    for (size_t i = 0; i < from->shapes_count; i++) {
+        struct record_shape *sum = &to->shapes[i];
+        const struct record_shape *one = &from->shapes[i];
+        sum->sent += one->sent;
+        sum->window_acknowledged += one->window_acknowledged;
+        for (int k = 0; k < OUTCOME_COUNT; k++)
+            sum->outcomes[k] += one->outcomes[k];
+        histogram_add(&sum->latency, &one->latency);
+        histogram_add(&sum->latency_from_send, &one->latency_from_send);
+    }
+}
+
 int record_merge(struct record *to, const struct record *from, struct error *err) {
     to->begun_ns = from->begun_ns > to->begun_ns ? from->begun_ns : to->begun_ns;
     to->due += from->due;
@@ -79,6 +111,7 @@ int record_merge(struct record *to, const struct record *from, struct error *err
     histogram_add(&to->latency_from_send, &from->latency_from_send);
     histogram_add(&to->lateness, &from->lateness);
     merge_seconds(to, from);
+    merge_shapes(to, from);
     if (request_set_merge(to->acknowledged, from->acknowledged, err) < 0)
         return error_wrap(err, "merge what was acknowledged");
     return 0;
@@ -119,6 +152,24 @@ void record_late(struct record *r) {
     r->late++;
 }
 
+/* What was never sent because no client was free has no number, and so no shape. */
+static void record_of_shape(struct record *r, const struct duration *one, uint64_t end_ns) {
+    if (r->shapes_count == 0 || one->number == 0)
+        return;
+    assert(one->shape < r->shapes_count);
+    struct record_shape *shape = &r->shapes[one->shape];
+    shape->sent += one->sent;
+    shape->outcomes[one->outcome]++;
+    if (one->outcome != OUTCOME_ACKNOWLEDGED)
+        return;
+    shape->window_acknowledged += in_window(r, end_ns);
+    if (in_window(r, one->intended_ns)) {
+        histogram_record(&shape->latency, one->latency_ns);
+        histogram_record(&shape->latency_from_send, one->latency_ns - one->send_delay_ns);
+    }
+    histogram_record(&r->interval.shapes[one->shape], one->latency_ns);
+}
+
 int record_outcome(struct record *r, const struct duration *one, struct error *err) {
     r->outcomes[one->outcome]++;
     r->second.outcomes[one->outcome]++;
@@ -126,6 +177,7 @@ int record_outcome(struct record *r, const struct duration *one, struct error *e
     uint64_t end_ns = one->intended_ns + one->latency_ns;
     if (end_ns > r->end_ns)
         r->end_ns = end_ns;
+    record_of_shape(r, one, end_ns);
     if (one->outcome == OUTCOME_ACKNOWLEDGED) {
         r->window_acknowledged += in_window(r, end_ns);
         if (in_window(r, one->intended_ns)) {
@@ -136,7 +188,8 @@ int record_outcome(struct record *r, const struct duration *one, struct error *e
         histogram_record(&r->interval.latency_from_send, one->latency_ns - one->send_delay_ns);
         if (one->latency_ns > r->second.max_ns)
             r->second.max_ns = one->latency_ns;
-        if (request_set_add(r->acknowledged, r->client_base + one->client, one->number, err) < 0)
+        if (!one->read_only &&
+            request_set_add(r->acknowledged, r->client_base + one->client, one->number, err) < 0)
             return error_wrap(err, "remember an acknowledged request");
     }
     return r->durations ? durations_append(r->durations, one, err) : 0;

@@ -8,6 +8,9 @@
  * free) and from when the first byte was given to the kernel. Only acknowledged requests are in the
  * histograms; what became of all others is counted beside them and must be read with them.
  *
+ * Acknowledged are reads too, but what was acknowledged is remembered of writes only: reads are in
+ * no chain.
+ *
  * Memory is bounded: nothing grows with the number of requests but ranges of acknowledged numbers,
  * and the table by a row per second.
  *
@@ -33,6 +36,14 @@ struct record_second {
     uint64_t max_ns;
 };
 
+/* What became of the requests of one shape. One that no client was free for has none. */
+struct record_shape {
+    uint64_t sent; /* that have an outcome */
+    uint64_t outcomes[OUTCOME_COUNT];
+    uint64_t window_acknowledged;
+    struct histogram latency, latency_from_send;
+};
+
 struct record {
     uint64_t client_base;
     uint64_t window_from_ns, window_to_ns; /* see record_window */
@@ -50,6 +61,9 @@ struct record {
 
     struct histogram lateness; /* open loop: of sends, after their intended time */
 
+    struct record_shape *shapes; /* of the mix, if there are several */
+    size_t shapes_count;
+
     struct record_second *seconds; /* whole ones; the current one is behind them */
     size_t seconds_count, seconds_capacity;
     struct record_second second;
@@ -64,6 +78,9 @@ struct record {
 void record_init(struct record *r, uint64_t client_base, struct durations_writer *durations,
                  struct exchange *exchange);
 void record_deinit(struct record *r);
+/* Requests have so many shapes, and are told apart by them; 0: they are not. Once, before all else.
+ */
+void record_shapes(struct record *r, size_t count);
 /* Only requests that are intended in the window are in the three histograms: warming up and cooling
  * down is not measured. All other counts and the table of seconds are of the whole run. */
 void record_window(struct record *r, uint64_t from_ns, uint64_t to_ns);

@@ -69,6 +69,12 @@ static bool votes(const struct replicas *r) {
     return r->voting.answers > 1;
 }
 
+static bool reads(const struct replicas *r, uint32_t client, uint64_t number) {
+    const struct workload *w = r->config->workload;
+    uint32_t index = client * r->slice.threads + r->slice.thread;
+    return w->mix.shapes[workload_shape(w, index, number)].read_only;
+}
+
 static void make_request(const struct replicas *r, uint32_t client, uint64_t number,
                          struct wire_request *ret) {
     const struct schedule_entry entry = {.client = client * r->slice.threads + r->slice.thread,
@@ -121,6 +127,26 @@ static int end(struct replicas *r, uint32_t client, enum outcome outcome, struct
     return r->carrier.owner.ended(r->carrier.owner.context, client, outcome, err);
 }
 
+/* A replica whose queue is full has enough to do. */
+static void send_to_backups(struct replicas *r, uint32_t client,
+                            const struct wire_request *request) {
+    for (size_t i = 0; i < r->peers.count; i++) {
+        struct queue *queue = &r->voting.queues[i];
+        if ((int)i != r->peers.primary && r->peers.list[i].connection.state == CONNECTION_READY &&
+            !queue_full(queue))
+            queue_push(queue, request, client);
+    }
+}
+
+/* Nobody orders a read, so nobody else would answer it. */
+static void ask_backups(struct replicas *r, uint32_t client) {
+    struct wire_request request;
+    if (!reads(r, client, r->flights[client].number))
+        return;
+    make_request(r, client, r->flights[client].number, &request);
+    send_to_backups(r, client, &request);
+}
+
 static void begun(void *context, uint32_t client) {
     struct replicas *r = context;
     struct flight *f = &r->flights[client];
@@ -130,8 +156,10 @@ static void begun(void *context, uint32_t client) {
     assert(f->state == FLIGHT_WAITING);
     f->state = FLIGHT_SENT;
     f->sent_ns = f->resend_ns = r->flush_ns;
-    if (votes(r))
+    if (votes(r)) {
         line_append(&r->voting.waiting, r->voting.links, client);
+        ask_backups(r, client);
+    }
     r->carrier.owner.begun(r->carrier.owner.context, client, r->flush_ns);
 }
 
@@ -191,21 +219,19 @@ static int flush(struct carrier *c, struct error *err) {
     if (r->peers.primary == PEERS_NOBODY ||
         (votes(r) && !queue_empty(&r->voting.queues[r->peers.primary])))
         return 0;
-    return flush_to(r, (size_t)r->peers.primary, &r->queue, begun, err);
+    if (flush_to(r, (size_t)r->peers.primary, &r->queue, begun, err) < 0)
+        return -1;
+    return votes(r) ? flush_resent(r, err) : 0; /* reads go to all at once */
 }
 
-/* To all, once more. A replica whose queue is full has enough to do. */
+/* To all, once more. */
 static void resend(struct replicas *r, uint32_t client, uint64_t now_ns) {
     struct flight *f = &r->flights[client];
     struct wire_request request;
     make_request(r, client, f->number, &request);
-    for (size_t i = 0; i < r->peers.count; i++) {
-        struct queue *queue = &r->voting.queues[i];
-        if ((int)i == r->peers.primary)
-            enqueue(r, client, &request);
-        else if (r->peers.list[i].connection.state == CONNECTION_READY && !queue_full(queue))
-            queue_push(queue, &request, client);
-    }
+    if (r->peers.primary != PEERS_NOBODY)
+        enqueue(r, client, &request);
+    send_to_backups(r, client, &request);
     f->resend_ns = now_ns;
     r->voting.resent++;
     line_remove(&r->voting.waiting, r->voting.links, client);
@@ -256,11 +282,15 @@ static int conclude(struct replicas *r, uint32_t client, const struct wire_reply
     return refused(r, reply, err);
 }
 
-/* Whether the answer is the last one that was needed. */
+/* Whether the answer is the last one that was needed. Replicas that read the same may do so at
+ * different heights. */
 static bool is_decided(struct replicas *r, uint32_t client, const struct wire_reply *reply) {
     if (!votes(r))
         return true;
-    if (votes_add(&r->voting.votes[client * r->peers.count], r->peers.count, reply) <
+    struct wire_reply vote = *reply;
+    if (reads(r, client, reply->number))
+        vote.height = 0;
+    if (votes_add(&r->voting.votes[client * r->peers.count], r->peers.count, &vote) <
         r->voting.answers)
         return false;
     uint64_t now_ns = r->carrier.owner.now(r->carrier.owner.context);

@@ -68,8 +68,17 @@ int share_take(const struct share *s, const struct options *whole, struct option
     return 0;
 }
 
-static int write_histograms(FILE *file, const struct record *r, struct wall_time start,
-                            struct error *err) {
+static int write_shape(struct hdr_log_writer *w, const struct record_shape *shape, const char *name,
+                       struct wall_time start, struct wall_time end, struct error *err) {
+    char tag[LOADER_SHAPE_NAME_SIZE + 16];
+    snprintf(tag, sizeof tag, "%s.from-send", name);
+    if (hdr_log_interval(w, name, start, end, &shape->latency, err) < 0)
+        return -1;
+    return hdr_log_interval(w, tag, start, end, &shape->latency_from_send, err);
+}
+
+static int write_histograms(FILE *file, const struct record *r, const struct mix *mix,
+                            struct wall_time start, struct error *err) {
     struct wall_time end = {.ns = start.ns + (int64_t)r->end_ns};
     struct hdr_log_writer w;
     hdr_log_writer_init(&w, hdr_log_file(file));
@@ -81,16 +90,18 @@ static int write_histograms(FILE *file, const struct record *r, struct wall_time
         result = hdr_log_interval(&w, "from-send", start, end, &r->latency_from_send, err);
     if (result == 0 && r->lateness.count > 0)
         result = hdr_log_interval(&w, "lateness", start, end, &r->lateness, err);
+    for (size_t i = 0; result == 0 && i < r->shapes_count; i++)
+        result = write_shape(&w, &r->shapes[i], mix->shapes[i].name, start, end, err);
     hdr_log_writer_deinit(&w);
     return result;
 }
 
-int share_write_window(const char *path, const struct record *record, struct wall_time start,
-                       struct error *err) {
+int share_write_window(const char *path, const struct record *record, const struct mix *mix,
+                       struct wall_time start, struct error *err) {
     FILE *file = fopen(path, "we");
     if (!file)
         return error_set_os(err, ERROR_IO, errno, "create '%s'", path);
-    int r = write_histograms(file, record, start, err);
+    int r = write_histograms(file, record, mix, start, err);
     if (fclose(file) != 0 && r == 0)
         r = error_set_os(err, ERROR_IO, errno, "close '%s'", path);
     return r;

@@ -45,11 +45,12 @@ static inline uint32_t share_part(const struct share *share) {
 
 /*
  * window.hlog: whole what load.json has percentiles of, for whoever merges the loaders' results.
- * One interval each: latencies without a tag, `from-send`, and in the open loop `lateness`. The
- * intervals of latency.hlog cover warming up and cooling down, too.
+ * One interval each: latencies without a tag, `from-send`, and in the open loop `lateness`; of a
+ * shape of a mix, NAME and NAME.from-send. The intervals of latency.hlog cover warming up and
+ * cooling down, too.
  */
-int share_write_window(const char *path, const struct record *record, struct wall_time start,
-                       struct error *err);
+int share_write_window(const char *path, const struct record *record, const struct mix *mix,
+                       struct wall_time start, struct error *err);
 
 /* From what the times of arrivals are drawn, in all loaders alike: FNV-1a of the run's id. */
 uint64_t share_seed(const char *run);

@@ -32,9 +32,13 @@ static double window_to_s(const struct summary *s) {
     return (double)(to_ns > r->window_from_ns ? to_ns : r->window_from_ns) / (double)NS_PER_SEC;
 }
 
-static double throughput(const struct summary *s) {
+static double in_window_per_s(const struct summary *s, uint64_t count) {
     double seconds = window_to_s(s) - window_from_s(s);
-    return seconds > 0 ? (double)s->record->window_acknowledged / seconds : 0;
+    return seconds > 0 ? (double)count / seconds : 0;
+}
+
+static double throughput(const struct summary *s) {
+    return in_window_per_s(s, s->record->window_acknowledged);
 }
 
 static double per_second(double count, uint64_t ns) {
@@ -135,6 +139,40 @@ static void json_share(const struct summary *s, struct buffer *out) {
     buffer_format(out, ", \"begun_late_ns\": %" PRIu64 "},\n", s->record->begun_ns);
 }
 
+static void json_outcomes(struct buffer *out, const uint64_t outcomes[OUTCOME_COUNT]) {
+    for (int i = 0; i < OUTCOME_COUNT; i++)
+        buffer_format(out, ", \"%s\": %" PRIu64, outcome_name((enum outcome)i), outcomes[i]);
+}
+
+/* Where there is more than one. Names need no escaping (mix.h). */
+static void json_shapes(const struct summary *s, struct buffer *out) {
+    const struct record *r = s->record;
+    if (r->shapes_count == 0)
+        return;
+    buffer_text(out, ",\n \"shapes\": [");
+    for (size_t i = 0; i < r->shapes_count; i++) {
+        const struct record_shape *one = &r->shapes[i];
+        const struct shape *shape = &s->options->mix.shapes[i];
+        buffer_format(out,
+                      "%s\n  {\"name\": \"%s\", \"weight\": %" PRIu64 ", \"reads\": %s,\n"
+                      "   \"requests\": {\"sent\": %" PRIu64,
+                      i ? "," : "", shape->name, shape->weight, shape->read_only ? "true" : "false",
+                      one->sent);
+        json_outcomes(out, one->outcomes);
+        buffer_text(out, "},\n");
+        if (is_shared(s))
+            buffer_format(out, "   \"window_acknowledged\": %" PRIu64 ",\n",
+                          one->window_acknowledged);
+        buffer_format(out, "   \"throughput_per_s\": %.3f,\n   ",
+                      in_window_per_s(s, one->window_acknowledged));
+        json_latency(out, "latency_ns", &one->latency);
+        buffer_text(out, ",\n   ");
+        json_latency(out, "latency_from_send_ns", &one->latency_from_send);
+        buffer_text(out, "}");
+    }
+    buffer_text(out, "]");
+}
+
 void summary_json(const struct summary *s, struct buffer *out) {
     const struct record *r = s->record;
     json_model(s, out);
@@ -153,14 +191,14 @@ void summary_json(const struct summary *s, struct buffer *out) {
         json_share(s, out);
     buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64, s->intended,
                   r->sent);
-    for (int i = 0; i < OUTCOME_COUNT; i++)
-        buffer_format(out, ", \"%s\": %" PRIu64, outcome_name((enum outcome)i), r->outcomes[i]);
+    json_outcomes(out, r->outcomes);
     buffer_format(out, "},\n \"throughput_per_s\": %.3f,\n ", throughput(s));
     json_latency(out, "latency_ns", &r->latency);
     buffer_text(out, ",\n ");
     json_latency(out, "latency_from_send_ns", &r->latency_from_send);
     if (options_open(s->options))
         json_sending(s, out);
+    json_shapes(s, out);
     buffer_text(out, "}\n");
 }
 
@@ -195,6 +233,28 @@ static void text_model(const struct summary *s, struct buffer *out) {
             o->concurrency);
 }
 
+static void text_shape(const struct mix *mix, const struct shape *shape, bool first,
+                       struct buffer *out) {
+    uint64_t weight = 0;
+    for (size_t i = 0; i < mix->count; i++)
+        weight += mix->shapes[i].weight;
+    buffer_text(out, first ? "request      " : "             ");
+    if (mix_is_mixed(mix))
+        buffer_format(out, "%.4g %% %s: ", 100.0 * (double)shape->weight / (double)weight,
+                      shape->name);
+    if (shape->read_only)
+        buffer_format(out, "reads %" PRIu64 " keys of %" PRIu64 " B", shape->key_count,
+                      shape->key_size);
+    else
+        buffer_format(out, "%" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64 " B",
+                      shape->key_count, shape->key_size, shape->value_size);
+    buffer_format(out, ", payload of %" PRIu64 " B", shape->payload_size);
+    if (shape->execution_ms > 0)
+        buffer_format(out, ", %" PRIu64 " ms of execution by %s", shape->execution_ms,
+                      shape->busy_wait ? "busy wait" : "sleep");
+    buffer_text(out, shape->pre_execute ? ", pre-executed\n" : "\n");
+}
+
 static void text_request(const struct options *o, struct buffer *out) {
     switch (o->protocol) {
     case PROTOCOL_REPLICA: break;
@@ -208,14 +268,15 @@ static void text_request(const struct options *o, struct buffer *out) {
         buffer_format(out, "request      TCP echo of %" PRIu64 " B\n", o->payload_size);
         return;
     }
-    buffer_format(out,
-                  "request      %" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64
-                  " B, payload of %" PRIu64 " B",
-                  o->keys, o->key_size, o->value_size, o->payload_size);
-    if (o->execution_ms > 0)
-        buffer_format(out, ", %" PRIu64 " ms of execution by %s", o->execution_ms,
-                      o->busy_wait ? "busy wait" : "sleep");
-    buffer_text(out, o->pre_execute ? ", pre-executed\n" : "\n");
+    for (size_t i = 0; i < o->mix.count; i++)
+        text_shape(&o->mix, &o->mix.shapes[i], i == 0, out);
+    if (o->mix.key_space == 0)
+        return;
+    buffer_format(out, "keys         of %" PRIu64 " that all requests share, ", o->mix.key_space);
+    if (o->mix.skew.model == KEYS_ZIPF)
+        buffer_format(out, "by Zipf's law (%g)\n", o->mix.skew.theta);
+    else
+        buffer_text(out, "all alike\n");
 }
 
 /* Options were of the whole load: what became of them. */
@@ -339,6 +400,28 @@ static void text_latency(const struct summary *s, struct buffer *out) {
                       a->clamped);
 }
 
+/* Where there is more than one. */
+static void text_shapes(const struct summary *s, struct buffer *out) {
+    const struct record *r = s->record;
+    if (r->shapes_count == 0)
+        return;
+    buffer_text(out, "shapes       acknowledged     errors         p50         p99         max\n");
+    for (size_t i = 0; i < r->shapes_count; i++) {
+        const struct record_shape *one = &r->shapes[i];
+        uint64_t errors = 0;
+        for (int k = 0; k < OUTCOME_COUNT; k++)
+            errors += k == OUTCOME_ACKNOWLEDGED ? 0 : one->outcomes[k];
+        buffer_format(out, "  %-15s %8" PRIu64 " %10" PRIu64, s->options->mix.shapes[i].name,
+                      one->outcomes[OUTCOME_ACKNOWLEDGED], errors);
+        if (one->latency.count > 0) {
+            summary_duration(out, 9, histogram_percentile(&one->latency, 50));
+            summary_duration(out, 9, histogram_percentile(&one->latency, 99));
+            summary_duration(out, 9, histogram_max(&one->latency));
+        }
+        buffer_text(out, "\n");
+    }
+}
+
 /* One row for several seconds when there are many; sums and maxima only, for percentiles of rows
  * cannot be made from percentiles of seconds. */
 static void text_seconds(const struct summary *s, struct buffer *out) {
@@ -367,5 +450,6 @@ void summary_text(const struct summary *s, struct buffer *out) {
     text_load(s, out);
     text_counts(s, out);
     text_latency(s, out);
+    text_shapes(s, out);
     text_seconds(s, out);
 }

@@ -167,22 +167,13 @@ static void write_heads(struct trial *t) {
 
 static int prepare_load(struct trial *t, struct error *err) {
     const struct options *o = t->options;
-    const struct workload_shape shape = {
-        .key_count = (uint32_t)o->keys,
-        .key_size = (uint32_t)o->key_size,
-        .value_size = (uint32_t)o->value_size,
-        .payload_size = (uint32_t)options_payload_size(o),
-        .execution_ms = (uint32_t)o->execution_ms,
-        .pre_execute = o->pre_execute,
-        .busy_wait = o->busy_wait,
-    };
     if (make_room(o, err) < 0 || draw_seed(o, &t->seed, err) < 0)
         return -1;
     if (read_pool(t, err) < 0 || find_targets(t, err) < 0)
         return -1;
     if (o->protocol == PROTOCOL_HTTP)
         write_heads(t);
-    workload_init(&t->workload, &shape, t->seed, t->share.index, (uint32_t)o->concurrency);
+    workload_init(&t->workload, &o->mix, t->seed, t->share.index, (uint32_t)o->concurrency);
     return 0;
 }
 
@@ -296,8 +287,12 @@ static void log_interval(void *context, struct instant start, const struct inter
     }
     const struct wall_time from = {.ns = t->start.ns + (int64_t)i->from_ns};
     const struct wall_time to = {.ns = t->start.ns + (int64_t)i->to_ns};
-    if (hdr_log_interval(w, NULL, from, to, &i->latency, err) < 0 ||
-        hdr_log_interval(w, "from-send", from, to, &i->latency_from_send, err) < 0)
+    int r = hdr_log_interval(w, NULL, from, to, &i->latency, err);
+    if (r == 0)
+        r = hdr_log_interval(w, "from-send", from, to, &i->latency_from_send, err);
+    for (size_t s = 0; r == 0 && s < i->shapes_count; s++)
+        r = hdr_log_interval(w, t->workload.mix.shapes[s].name, from, to, &i->shapes[s], err);
+    if (r < 0)
         error_wrap(err, "'%s'", out_names[OUT_HISTOGRAMS]);
 }
 
@@ -317,13 +312,14 @@ static int open_record(struct trial *t, struct error *err) {
     if (open_histograms(t, err) < 0)
         return -1;
     record_init(&t->record, client_base, NULL, NULL); /* each thread's goes into it */
+    record_shapes(&t->record, mix_is_mixed(&t->workload.mix) ? t->workload.mix.count : 0);
     record_window(&t->record, t->options->warm_up_ns, window_to_ns(t->whole));
     return 0;
 }
 
 static int write_window(const struct trial *t, struct error *err) {
     cleanup_free char *path = path_join(t->options->out_path, out_names[OUT_WINDOW]);
-    return share_write_window(path, &t->record, t->start, err);
+    return share_write_window(path, &t->record, &t->options->mix, t->start, err);
 }
 
 static int write_files(struct trial *t, const struct summary *summary, struct error *err) {
@@ -410,6 +406,7 @@ static int drive(struct trial *t, struct error *err) {
     const struct engine_config config = {
         .maker =
             o->protocol == PROTOCOL_REPLICA ? replicas_maker(&replicas) : streams_maker(&streams),
+        .workload = &t->workload,
         .clients = t->workload.clients,
         .client_base = t->workload.client_base,
         .threads = t->threads,

@@ -27,20 +27,46 @@ static void fill(uint8_t *bytes, size_t size, uint64_t seed) {
     }
 }
 
-void workload_init(struct workload *w, const struct workload_shape *shape, uint64_t seed,
-                   uint32_t loader_index, uint32_t clients) {
-    assert(clients > 0 && clients <= LOADER_CLIENTS_MAX);
-    assert(shape->payload_size <= WIRE_PAYLOAD_MAX);
+/* What is drawn for a request. */
+enum draw { DRAW_SHAPE = 1, DRAW_KEY = 2 };
+
+static uint64_t draw(const struct workload *w, enum draw what, uint32_t client, uint64_t number) {
+    uint64_t seed = workload_mix(workload_mix(w->seed) + what);
+    return workload_mix(workload_mix(seed ^ (w->client_base + client)) + number);
+}
+
+void workload_init(struct workload *w, const struct mix *mix, uint64_t seed, uint32_t loader_index,
+                   uint32_t clients) {
+    assert(clients > 0 && clients <= LOADER_CLIENTS_MAX && mix->count > 0);
     uint64_t base = workload_mix(workload_mix(seed) + loader_index) >> (64 - BASE_BITS);
+    uint64_t payload_size = 0;
     *w = (struct workload){
-        .shape = *shape,
+        .mix = *mix,
         .seed = seed,
         .client_base = (base << CLIENT_BITS) + 1, /* 0 is nobody's id */
         .clients = clients,
     };
-    size_t size = (size_t)shape->payload_size + WORKLOAD_PLACES * WORKLOAD_PLACE_SIZE;
+    for (size_t i = 0; i < mix->count; i++) {
+        w->weight += mix->shapes[i].weight;
+        if (mix->shapes[i].payload_size > payload_size)
+            payload_size = mix->shapes[i].payload_size;
+    }
+    assert(payload_size <= WIRE_PAYLOAD_MAX);
+    if (mix->key_space > 0)
+        keys_init(&w->keys, mix->key_space, &mix->skew);
+    size_t size = (size_t)payload_size + WORKLOAD_PLACES * WORKLOAD_PLACE_SIZE;
     w->bytes = mem_alloc(size);
     fill(w->bytes, size, seed);
+}
+
+uint32_t workload_shape(const struct workload *w, uint32_t client, uint64_t number) {
+    uint32_t i = 0;
+    if (!mix_is_mixed(&w->mix))
+        return i;
+    unsigned __int128 scaled = (unsigned __int128)draw(w, DRAW_SHAPE, client, number) * w->weight;
+    for (uint64_t at = (uint64_t)(scaled >> 64); at >= w->mix.shapes[i].weight; i++)
+        at -= w->mix.shapes[i].weight;
+    return i;
 }
 
 void workload_deinit(struct workload *w) {
@@ -50,20 +76,25 @@ void workload_deinit(struct workload *w) {
 
 void workload_request(const struct workload *w, const struct schedule_entry *entry,
                       struct wire_request *ret) {
-    const struct workload_shape *shape = &w->shape;
+    const struct shape *shape = &w->mix.shapes[workload_shape(w, entry->client, entry->number)];
+    uint64_t key_space = w->mix.key_space;
     uint64_t place =
         workload_mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
-    unsigned flags = (shape->pre_execute ? (unsigned)WIRE_REQUEST_PRE_EXECUTE : 0U) |
+    unsigned flags = (shape->read_only ? (unsigned)WIRE_REQUEST_READ_ONLY : 0U) |
+                     (shape->pre_execute ? (unsigned)WIRE_REQUEST_PRE_EXECUTE : 0U) |
                      (shape->busy_wait ? (unsigned)WIRE_REQUEST_BUSY_WAIT : 0U);
     *ret = (struct wire_request){
         .client = w->client_base + entry->client,
         .number = entry->number,
         .flags = (uint8_t)flags,
-        .key_count = shape->key_count,
-        .key_size = shape->key_size,
-        .value_size = shape->value_size,
-        .execution_ms = shape->execution_ms,
-        .payload_size = shape->payload_size,
+        .key_count = (uint32_t)shape->key_count,
+        .key_size = (uint32_t)shape->key_size,
+        .value_size = (uint32_t)shape->value_size,
+        .execution_ms = (uint32_t)shape->execution_ms,
+        .key_space = key_space,
+        .first_key =
+            key_space ? keys_draw(&w->keys, draw(w, DRAW_KEY, entry->client, entry->number)) : 0,
+        .payload_size = (uint32_t)shape->payload_size,
         .payload = w->bytes + place * WORKLOAD_PLACE_SIZE,
     };
 }

@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * What a request looks like. Everything follows from the shape, the seed and (client, number): two
- * loads with one seed send the same bytes.
+ * What a request looks like. Everything follows from the mix, the seed and (client, number), also
+ * which shape a request has and which keys it is for: two loads with one seed send the same bytes.
+ * Draws of one kind do not depend on those of another: a second shape changes nobody's keys.
  *
  * Payloads are random, so that no compression on the way or in a store makes them cheaper than real
  * ones, and differ from request to request; but none is made or copied per request. They are
@@ -16,27 +17,19 @@
  */
 
 #include "lib/wire.h"
+#include "loader/mix.h"
 #include "loader/schedule.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
-struct workload_shape {
-    uint32_t key_count;
-    uint32_t key_size;
-    uint32_t value_size;
-    uint32_t payload_size;
-    uint32_t execution_ms;
-    bool pre_execute;
-    bool busy_wait;
-};
-
 struct workload {
-    struct workload_shape shape;
+    struct mix mix;
+    struct keys keys; /* if there is a key space */
+    uint64_t weight;  /* of all shapes */
     uint64_t seed;
     uint64_t client_base;
     uint32_t clients;
-    uint8_t *bytes; /* payload_size of them from any of WORKLOAD_PLACES places on */
+    uint8_t *bytes; /* the largest payload_size of them from any of WORKLOAD_PLACES places on */
 };
 
 /* Starts of payloads in the block: a cache line apart, and with a usual payload all in the second
@@ -45,13 +38,17 @@ enum { WORKLOAD_PLACE_SIZE = 64, WORKLOAD_PLACES = 1024 };
 
 #define WORKLOAD_NULL ((struct workload){.bytes = NULL})
 
-void workload_init(struct workload *w, const struct workload_shape *shape, uint64_t seed,
-                   uint32_t loader_index, uint32_t clients);
+/* The mix was checked. */
+void workload_init(struct workload *w, const struct mix *mix, uint64_t seed, uint32_t loader_index,
+                   uint32_t clients);
 void workload_deinit(struct workload *w);
 
 /* The payload is borrowed from the workload, for as long as it lives. */
 void workload_request(const struct workload *w, const struct schedule_entry *entry,
                       struct wire_request *ret);
+
+/* Which of the mix's shapes it has. `client` is an index in the pool. */
+uint32_t workload_shape(const struct workload *w, uint32_t client, uint64_t number);
 
 /* SplitMix64: a random number for each `x`. */
 uint64_t workload_mix(uint64_t x);

@@ -195,6 +195,63 @@ static void four_replicas_on_rocksdb_have_it_all(void **state) {
     expect_a_whole_load(4, "rocksdb");
 }
 
+/* Of one shape in load.json. */
+static int64_t number_in(const struct trial *t, const char *name, size_t shape, const char *of,
+                         const char *key) {
+    struct error err = ERROR_NULL;
+    cleanup(json_freep) struct json *all = NULL;
+    cleanup_free char *text = folder_read(&t->folder, name);
+    int64_t value = 0;
+    assert_non_null(text);
+    if (json_parse(text, strlen(text), 0, &all, &err) < 0)
+        fail_msg("%s", err.text);
+    const struct json *one = json_at(json_member(all, "shapes"), shape);
+    assert_non_null(one);
+    if (json_require_int(json_member(one, of), key, 0, INT64_MAX, &value, &err) < 0)
+        fail_msg("%s", err.text);
+    return value;
+}
+
+/* Reads and writes of one key space: the chain holds the writes, and nothing of the reads. */
+static void expect_a_mix(const char *store) {
+    cleanup(trial_down) struct trial t = trial_up(4, store);
+    load(&t, "-b 600 -c 15 --seed 5 --key-space 200 --key-skew zipf:0.9 "
+             "--shape small,weight=5,k=2,v=100,d=64 --shape large,k=31,d=15100,p=1,e=1 "
+             "--shape look,weight=4,k=5,read");
+    int64_t small = number_in(&t, "out/load.json", 0, "requests", "acknowledged");
+    int64_t large = number_in(&t, "out/load.json", 1, "requests", "acknowledged");
+    int64_t look = number_in(&t, "out/load.json", 2, "requests", "acknowledged");
+    assert_int_equal(small + large + look, 600);
+    assert_in_range(small, 250, 350);
+    assert_in_range(large, 30, 90);
+    assert_in_range(look, 190, 290);
+    assert_true(number_in(&t, "out/load.json", 2, "latency_ns", "p50") > 0);
+    cleanup_free char *log = folder_read(&t.folder, "out/latency.hlog");
+    assert_non_null(strstr(log, "\nTag=small,"));
+    assert_non_null(strstr(log, "\nTag=look,"));
+    stop_replicas(&t);
+    expect_agreement(&t, "out", (uint64_t)(small + large));
+}
+
+static void a_mix_of_reads_and_writes_agrees_in_memory(void **state) {
+    (void)state;
+    expect_a_mix("memory");
+}
+
+static void a_mix_of_reads_and_writes_agrees_on_rocksdb(void **state) {
+    (void)state;
+    expect_a_mix("rocksdb");
+}
+
+/* Nothing is written, so nothing is in the chain, and every key is absent. */
+static void reads_alone_leave_an_empty_chain(void **state) {
+    (void)state;
+    cleanup(trial_down) struct trial t = trial_up(1, "memory");
+    load(&t, "-b 300 -c 15 --reads 100 --key-space 1000000000000");
+    stop_replicas(&t);
+    expect_agreement(&t, "out", 0);
+}
+
 static void a_second_load_is_not_taken_for_the_first(void **state) {
     (void)state;
     cleanup(trial_down) struct trial t = trial_up(1, "memory");
@@ -234,6 +291,9 @@ int main(void) {
         cmocka_unit_test(one_replica_in_memory_has_it_all),
         cmocka_unit_test(four_replicas_in_memory_have_it_all),
         cmocka_unit_test(four_replicas_on_rocksdb_have_it_all),
+        cmocka_unit_test(a_mix_of_reads_and_writes_agrees_in_memory),
+        cmocka_unit_test(a_mix_of_reads_and_writes_agrees_on_rocksdb),
+        cmocka_unit_test(reads_alone_leave_an_empty_chain),
         cmocka_unit_test(a_second_load_is_not_taken_for_the_first),
         cmocka_unit_test(an_interrupted_load_claims_nothing_that_is_not_there),
     };

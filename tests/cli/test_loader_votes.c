@@ -56,6 +56,19 @@ static void up_to_f_replicas_may_lie_refuse_be_silent_or_be_away(void **state) {
     }
 }
 
+/* They go to all replicas at once, for nobody orders them, and each answers at its own height. */
+static void reads_are_decided_by_what_was_read(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    struct voters_counts counts =
+        load(&s, (struct voters_script){.n = 4, .voters = {VOTER_HONEST, VOTER_LIES}},
+             "-b 400 -c 5 -d 100 --reads 50 --key-space 1000 --seed 1 --threads 1");
+    assert_status(&s, 0);
+    assert_counts(&s, 400, 0, 0, 0);
+    assert_in_range(counts.executed, 150, 250);
+    assert_true(counts.reads >= 2 * (400 - counts.executed));
+}
+
 static void f_lies_do_not_make_an_answer(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -180,6 +193,7 @@ int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_answers_of_f_plus_1_make_a_request_done),
         cmocka_unit_test(up_to_f_replicas_may_lie_refuse_be_silent_or_be_away),
+        cmocka_unit_test(reads_are_decided_by_what_was_read),
         cmocka_unit_test(f_lies_do_not_make_an_answer),
         cmocka_unit_test(f_plus_1_refusals_are_a_failure),
         cmocka_unit_test(what_the_primary_loses_goes_to_all_after_the_retry_timeout),

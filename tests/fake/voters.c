@@ -64,12 +64,13 @@ static void greet(struct voters *v, int index) {
     send_all(&v->replicas[index], frame, wire_hello_answer_encode(&answer, frame));
 }
 
-static void reply(struct voters *v, int index, const struct wire_request *request) {
+static void reply_at(struct voters *v, int index, const struct wire_request *request,
+                     uint64_t height) {
     enum voter voter = v->script.voters[index];
     struct wire_reply reply = {.client = request->client,
                                .number = request->number,
                                .replica = (uint16_t)index,
-                               .height = request->number};
+                               .height = height};
     uint8_t frame[WIRE_REPLY_SIZE_MAX];
     if (!v->replicas[index].greeted || voter == VOTER_SILENT || voter == VOTER_ABSENT)
         return;
@@ -79,6 +80,10 @@ static void reply(struct voters *v, int index, const struct wire_request *reques
     if (voter == VOTER_STRANGER)
         reply.replica = (uint16_t)((index + 1) % v->script.n);
     send_all(&v->replicas[index], frame, wire_reply_encode(&reply, frame));
+}
+
+static void reply(struct voters *v, int index, const struct wire_request *request) {
+    reply_at(v, index, request, request->number);
 }
 
 static void vanish(struct voters *v) {
@@ -96,6 +101,12 @@ static bool is_lost(struct voters *v, int index, const struct wire_request *requ
         return false;
     *ignored = request->number;
     return true;
+}
+
+/* Whoever is asked answers for itself, at a height of its own. */
+static void take_read(struct voters *v, int index, const struct wire_request *request) {
+    v->counts.reads++;
+    reply_at(v, index, request, 1000 + (uint64_t)index);
 }
 
 static void take_request(struct voters *v, int index, const struct wire_request *request) {
@@ -132,7 +143,10 @@ static bool take_frame(struct voters *v, int index) {
     if (header.type == WIRE_REQUEST) {
         good = wire_request_decode(r->in + WIRE_HEADER_SIZE, header.body_size, &request, &err);
         assert(good == 0);
-        take_request(v, index, &request);
+        if (request.flags & WIRE_REQUEST_READ_ONLY)
+            take_read(v, index, &request);
+        else
+            take_request(v, index, &request);
     } else {
         greet(v, index);
     }

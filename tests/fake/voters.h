@@ -3,8 +3,8 @@
 /*
  * A scripted cluster whose replicas all answer: one thread plays them all. A request that any of
  * them takes is executed once, and then each replica answers it as its script says; one that comes
- * again is answered again by whoever it came to. For loaders of one thread: each replica answers on
- * the connection that it has.
+ * again is answered again by whoever it came to. A read is answered by whom it came to, and nobody
+ * else. For loaders of one thread: each replica answers on the connection that it has.
  */
 
 #include "lib/error.h"
@@ -42,5 +42,6 @@ struct voters_counts {
     uint64_t executed; /* different requests */
     uint64_t requests; /* that came, to whomever */
     uint64_t resent;   /* to a backup, or a second time */
+    uint64_t reads;    /* that came, to whomever; none of the above */
 };
 void voters_stop(struct voters *v, struct voters_counts *ret);

@@ -102,6 +102,37 @@ static void our_own_options_are_taken(void **state) {
     assert_int_equal(o.threads, 3);
 }
 
+static void requests_are_one_shape_or_a_mix(void **state) {
+    (void)state;
+    struct options o;
+    struct error err;
+    assert_int_equal(parse("-k 3 -d 7 -e 2", &o, &err), 0);
+    assert_int_equal(o.mix.count, 1);
+    assert_int_equal(o.mix.shapes[0].key_count, 3);
+    assert_int_equal(o.mix.shapes[0].payload_size, 7);
+    assert_int_equal(o.mix.shapes[0].execution_ms, 2);
+    assert_int_equal(o.mix.key_space, 0);
+    assert_int_equal(parse("--reads 90 --key-space 1000000 --key-skew zipf:0.9", &o, &err), 0);
+    assert_int_equal(o.mix.count, 2);
+    assert_string_equal(o.mix.shapes[1].name, "read");
+    assert_int_equal(o.mix.shapes[1].weight, 90);
+    assert_int_equal(o.mix.key_space, 1000000);
+    assert_int_equal(o.mix.skew.model, KEYS_ZIPF);
+    /* Letters count wherever they stand. */
+    assert_int_equal(
+        parse("--shape a,v=1 -k 9 --shape b,weight=3,read --key-space 10 -d 5", &o, &err), 0);
+    assert_int_equal(o.mix.count, 2);
+    assert_int_equal(o.mix.shapes[0].key_count, 9);
+    assert_int_equal(o.mix.shapes[0].value_size, 1);
+    assert_int_equal(o.mix.shapes[0].payload_size, 5);
+    assert_int_equal(o.mix.shapes[1].key_count, 9);
+    assert_int_equal(o.mix.shapes[1].payload_size, 0);
+    assert_int_equal(parse("--protocol http --target x:80 --method POST -d 9", &o, &err), 0);
+    assert_int_equal(o.mix.shapes[0].payload_size, 9);
+    assert_int_equal(parse("--protocol http --target x:80 -d 9", &o, &err), 0);
+    assert_int_equal(o.mix.shapes[0].payload_size, 0);
+}
+
 static void the_open_loop_has_options_of_its_own(void **state) {
     (void)state;
     struct options o;
@@ -173,6 +204,20 @@ static void the_words_that_are_no_options_choose_the_command(void **state) {
     assert_int_equal(o.command, OPTIONS_VERSION);
 }
 
+/* Command line, error, hint. */
+static void expect_mistakes(const char *const cases[][3], size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct options o = {.requests = 77};
+        struct error err;
+        assert_int_equal(parse(cases[i][0], &o, &err), -1);
+        assert_string_equal(err.text, cases[i][1]);
+        assert_string_equal(error_kind_name(err.kind), "usage");
+        if (cases[i][2])
+            assert_string_equal(err.hint, cases[i][2]);
+        assert_int_equal(o.requests, 77); /* written only on success */
+    }
+}
+
 static void mistakes_are_told_clearly(void **state) {
     (void)state;
     static const char *const cases[][3] = {
@@ -225,16 +270,31 @@ static void mistakes_are_told_clearly(void **state) {
         {"-b 3 -o x", "option -o (--output) is of `loader merge'", NULL},
         {"export a b", "unexpected argument 'b'", NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct options o = {.requests = 77};
-        struct error err;
-        assert_int_equal(parse(cases[i][0], &o, &err), -1);
-        assert_string_equal(err.text, cases[i][1]);
-        assert_string_equal(error_kind_name(err.kind), "usage");
-        if (cases[i][2])
-            assert_string_equal(err.hint, cases[i][2]);
-        assert_int_equal(o.requests, 77); /* written only on success */
-    }
+    expect_mistakes(cases, sizeof cases / sizeof *cases);
+}
+
+static void mistakes_in_a_mix_are_told_clearly(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {"--shape a,wieght=3", "option --shape: shape 'a': a shape has no 'wieght'",
+         "did you mean weight=?"},
+        {"--shape a --shape a", "option --shape: there are two shapes 'a'", NULL},
+        {"--shape a --reads 5 --key-space 99", "with --shape, shapes say `read' instead of --reads",
+         NULL},
+        {"--reads 101", "option --reads: '101' is not a whole number from 0 to 100", NULL},
+        {"--reads 50", "reads need keys that are written: --key-space",
+         "without it, each request writes keys that nobody else knows"},
+        {"--key-skew zipf:0.9", "option --key-skew needs --key-space", NULL},
+        {"--key-skew zipf:1.5 --key-space 9",
+         "option --key-skew: '1.5' is no THETA from 0 to 0.999", "zipf:0.99 is what YCSB uses"},
+        {"--key-space 30", "a request of 31 keys does not fit into --key-space 30", NULL},
+        {"--protocol http --target x:80 --reads 5", "option --reads is of --protocol replica",
+         NULL},
+        {"--shape a --shape b --shape c --shape d --shape e --shape f --shape g --shape h "
+         "--shape i",
+         "option --shape: there are more than 8 shapes", NULL},
+    };
+    expect_mistakes(cases, sizeof cases / sizeof *cases);
 }
 
 static void expect_words(const char *text, int count, const char *const *expected) {
@@ -299,11 +359,13 @@ int main(void) {
         cmocka_unit_test(the_defaults_are_those_of_the_original_tool),
         cmocka_unit_test(every_letter_has_a_long_name),
         cmocka_unit_test(our_own_options_are_taken),
+        cmocka_unit_test(requests_are_one_shape_or_a_mix),
         cmocka_unit_test(the_open_loop_has_options_of_its_own),
         cmocka_unit_test(a_load_ends_by_number_unless_something_else_is_said),
         cmocka_unit_test(the_last_of_two_wins),
         cmocka_unit_test(the_words_that_are_no_options_choose_the_command),
         cmocka_unit_test(mistakes_are_told_clearly),
+        cmocka_unit_test(mistakes_in_a_mix_are_told_clearly),
         cmocka_unit_test(words_are_split_as_a_shell_does),
         cmocka_unit_test(words_that_do_not_end_are_an_error),
         cmocka_unit_test(words_have_a_maximum),

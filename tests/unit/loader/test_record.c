@@ -315,6 +315,69 @@ static void an_interval_waits_until_it_is_fetched(void **state) {
     close(wake_fd);
 }
 
+static void record_shape(struct record *r, uint64_t number, uint8_t shape, uint64_t latency_ns,
+                         enum outcome outcome) {
+    struct error err = ERROR_NULL;
+    const struct duration one = {.client = 2,
+                                 .number = number,
+                                 .sent = true,
+                                 .read_only = shape == 1,
+                                 .shape = shape,
+                                 .send_delay_ns = 100,
+                                 .latency_ns = latency_ns,
+                                 .outcome = outcome};
+    record_advance(r, latency_ns);
+    assert_int_equal(record_outcome(r, &one, &err), 0);
+}
+
+/* Together they are what is recorded without them, in the record, its intervals and their sums. */
+static void shapes_are_told_apart_and_reads_are_in_no_chain(void **state) {
+    (void)state;
+    cleanup(record_deinit) struct record r, all;
+    struct error err = ERROR_NULL;
+    struct exchange x;
+    struct interval sum;
+    int wake_fd = eventfd(0, EFD_NONBLOCK);
+    exchange_init(&x, wake_fd);
+    exchange_shapes(&x, 2);
+    interval_init(&sum);
+    interval_shapes(&sum, 2);
+    record_init(&r, 1000, NULL, &x);
+    record_shapes(&r, 2);
+    record_init(&all, 1000, NULL, NULL);
+    record_shapes(&all, 2);
+    record_shape(&r, 1, 0, 1000, OUTCOME_ACKNOWLEDGED);
+    record_shape(&r, 2, 1, 2000, OUTCOME_ACKNOWLEDGED);
+    record_shape(&r, 3, 1, 3000, OUTCOME_FAILED);
+    record_shape(&r, 4, 1, 4000, OUTCOME_ACKNOWLEDGED);
+    record_shape(&r, 0, 0, 4000, OUTCOME_UNSENT); /* nobody's */
+    assert_int_equal(r.interval.shapes[0].count, 1);
+    assert_int_equal(r.interval.shapes[1].count, 2);
+    record_advance(&r, NS_PER_SEC);
+    exchange_fetch(&x, &sum);
+    assert_int_equal(sum.latency.count, 3);
+    assert_int_equal(sum.shapes[0].count, 1);
+    assert_int_equal(histogram_max(&sum.shapes[1]), 4001);
+    assert_int_equal(r.interval.shapes[1].count, 0);
+    interval_clear(&sum, NS_PER_SEC);
+    assert_int_equal(sum.shapes[1].count, 0);
+    assert_int_equal(record_merge(&all, &r, &err), 0);
+    assert_int_equal(all.shapes[0].sent, 1);
+    assert_int_equal(all.shapes[0].outcomes[OUTCOME_UNSENT], 0);
+    assert_int_equal(all.outcomes[OUTCOME_UNSENT], 1);
+    assert_int_equal(all.shapes[1].sent, 3);
+    assert_int_equal(all.shapes[1].outcomes[OUTCOME_FAILED], 1);
+    assert_int_equal(all.shapes[1].window_acknowledged, 2);
+    assert_int_equal(all.shapes[1].latency.count, 2);
+    assert_int_equal(histogram_min(&all.shapes[1].latency_from_send), 1900);
+    assert_int_equal(all.outcomes[OUTCOME_ACKNOWLEDGED], 3);
+    assert_int_equal(request_set_count(all.acknowledged), 1);
+    assert_int_equal(request_set_times(all.acknowledged, 1002, 1), 1);
+    exchange_deinit(&x);
+    interval_deinit(&sum);
+    close(wake_fd);
+}
+
 static void the_table_of_seconds_has_an_end(void **state) {
     (void)state;
     cleanup(record_deinit) struct record r;
@@ -335,6 +398,7 @@ int main(void) {
         cmocka_unit_test(a_second_holds_what_ended_in_it),
         cmocka_unit_test(records_of_two_threads_are_merged_exactly),
         cmocka_unit_test(an_interval_waits_until_it_is_fetched),
+        cmocka_unit_test(shapes_are_told_apart_and_reads_are_in_no_chain),
         cmocka_unit_test(the_table_of_seconds_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,12 @@ static const struct options options = {.requests = 6,
                                        .key_size = 118,
                                        .value_size = 2841,
                                        .payload_size = 15100,
+                                       .mix = {.count = 1,
+                                               .shapes = {{.weight = 1,
+                                                           .key_count = 31,
+                                                           .key_size = 118,
+                                                           .value_size = 2841,
+                                                           .payload_size = 15100}}},
                                        .concurrency = 15,
                                        .request_timeout_ns = 10 * NS_PER_SEC};
 
@@ -108,6 +114,67 @@ static void the_json_has_the_keys_that_scripts_rely_on(void **state) {
         " \"latency_from_send_ns\": {\"min\": 800, \"p50\": 44927, \"p90\": 2000683007, "
         "\"p99\": 2000683007, \"p999\": 2000683007, \"p9999\": 2000683007, \"max\": 2000683007, "
         "\"mean\": 500800932.0}}\n");
+}
+
+/* Half of fill's are of the one, half of the other. */
+static void shapes_are_summed_up_each_by_itself(void **state) {
+    (void)state;
+    cleanup(record_deinit) struct record r;
+    cleanup(buffer_deinit) struct buffer json, text;
+    struct options mixed = options;
+    struct error err = ERROR_NULL;
+    mixed.mix = (struct mix){.key_space = 1000, .skew = {.model = KEYS_ZIPF, .theta = 0.99}};
+    mix_add_reads(&mixed.mix, &options.mix.shapes[0], 75);
+    record_init(&r, 1001, NULL, NULL);
+    record_shapes(&r, 2);
+    for (uint64_t i = 1; i <= 4; i++) {
+        const struct duration one = {.number = i,
+                                     .sent = true,
+                                     .read_only = i > 1,
+                                     .shape = i > 1,
+                                     .latency_ns = i * NS_PER_MS,
+                                     .outcome = i == 3 ? OUTCOME_OVERLOADED : OUTCOME_ACKNOWLEDGED};
+        assert_int_equal(record_outcome(&r, &one, &err), 0);
+    }
+    buffer_init(&json, 10000);
+    buffer_init(&text, 10000);
+    const struct summary s = {.options = &mixed, .record = &r, .run = "x", .intended = 4};
+    summary_json(&s, &json);
+    summary_text(&s, &text);
+    const char *end = strstr(buffer_string(&json), ",\n \"shapes\"");
+    assert_non_null(end);
+    assert_string_equal(
+        end, ",\n \"shapes\": [\n"
+             "  {\"name\": \"write\", \"weight\": 25, \"reads\": false,\n"
+             "   \"requests\": {\"sent\": 1, \"acknowledged\": 1, \"timed_out\": 0, \"failed\": 0, "
+             "\"overloaded\": 0, \"unsent\": 0},\n"
+             "   \"throughput_per_s\": 250.000,\n"
+             "   \"latency_ns\": {\"min\": 999936, \"p50\": 1000447, \"p90\": 1000447, "
+             "\"p99\": 1000447, \"p999\": 1000447, \"p9999\": 1000447, \"max\": 1000447, "
+             "\"mean\": 1000192.0},\n"
+             "   \"latency_from_send_ns\": {\"min\": 999936, \"p50\": 1000447, \"p90\": 1000447, "
+             "\"p99\": 1000447, \"p999\": 1000447, \"p9999\": 1000447, \"max\": 1000447, "
+             "\"mean\": 1000192.0}},\n"
+             "  {\"name\": \"read\", \"weight\": 75, \"reads\": true,\n"
+             "   \"requests\": {\"sent\": 3, \"acknowledged\": 2, \"timed_out\": 0, \"failed\": 0, "
+             "\"overloaded\": 1, \"unsent\": 0},\n"
+             "   \"throughput_per_s\": 500.000,\n"
+             "   \"latency_ns\": {\"min\": 1999872, \"p50\": 2000895, \"p90\": 4001791, "
+             "\"p99\": 4001791, \"p999\": 4001791, \"p9999\": 4001791, \"max\": 4001791, "
+             "\"mean\": 3000576.0},\n"
+             "   \"latency_from_send_ns\": {\"min\": 1999872, \"p50\": 2000895, \"p90\": 4001791, "
+             "\"p99\": 4001791, \"p999\": 4001791, \"p9999\": 4001791, \"max\": 4001791, "
+             "\"mean\": 3000576.0}}]}\n");
+    assert_non_null(
+        strstr(buffer_string(&text),
+               "request      25 % write: 31 keys of 118 B, values of 2841 B, payload of 15100 B\n"
+               "             75 % read: reads 31 keys of 118 B, payload of 0 B\n"
+               "keys         of 1000 that all requests share, by Zipf's law (0.99)\n"));
+    assert_non_null(
+        strstr(buffer_string(&text),
+               "shapes       acknowledged     errors         p50         p99         max\n"
+               "  write                  1          0    1.000 ms    1.000 ms    1.000 ms\n"
+               "  read                   2          1    2.001 ms    4.002 ms    4.002 ms\n"));
 }
 
 /* Five of seven sent; one of them half a second late. */
@@ -310,6 +377,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_text_says_everything),
         cmocka_unit_test(the_json_has_the_keys_that_scripts_rely_on),
+        cmocka_unit_test(shapes_are_summed_up_each_by_itself),
         cmocka_unit_test(the_open_loop_states_how_the_schedule_was_kept),
         cmocka_unit_test(the_summary_states_its_window),
         cmocka_unit_test(what_does_not_exist_is_null),

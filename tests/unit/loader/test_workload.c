@@ -13,13 +13,15 @@
 
 #include <cmocka.h>
 
-static const struct workload_shape shape = {.key_count = 31,
-                                            .key_size = 118,
-                                            .value_size = 2841,
-                                            .payload_size = 15100,
-                                            .execution_ms = 3,
-                                            .pre_execute = true,
-                                            .busy_wait = true};
+static const struct mix shape = {.count = 1,
+                                 .shapes = {{.weight = 1,
+                                             .key_count = 31,
+                                             .key_size = 118,
+                                             .value_size = 2841,
+                                             .payload_size = 15100,
+                                             .execution_ms = 3,
+                                             .pre_execute = true,
+                                             .busy_wait = true}}};
 
 static struct schedule_entry entry(uint32_t client, uint64_t number) {
     return (struct schedule_entry){.client = client, .number = number};
@@ -80,6 +82,8 @@ static void one_seed_makes_the_same_requests(void **state) {
     assert_int_equal(x.key_size, 118);
     assert_int_equal(x.value_size, 2841);
     assert_int_equal(x.execution_ms, 3);
+    assert_int_equal(x.key_space, 0); /* keys of its own */
+    assert_int_equal(x.first_key, 0);
     assert_int_equal(x.flags, WIRE_REQUEST_PRE_EXECUTE | WIRE_REQUEST_BUSY_WAIT);
     workload_deinit(&a);
     workload_deinit(&b);
