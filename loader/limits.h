@@ -20,7 +20,7 @@ enum {
     LOADER_VALUE_SIZE_MAX = 16 * 1024 * 1024,
     LOADER_EXECUTION_MS_MAX = 3600 * 1000,
 
-    /* Shapes in a mix: each has five histograms of 270 kB in each thread. */
+    /* Shapes in a mix: each has four histograms of 270 kB in each thread. */
     LOADER_SHAPES_MAX = 8,
     LOADER_SHAPE_NAME_SIZE = 32, /* with its NUL */
     LOADER_WEIGHT_MAX = 1000 * 1000,

@@ -160,8 +160,8 @@ static const struct row rows[] = {
      "Threads, each with connections and a share of the clients of its own (default: one for each "
      "core that we may use, but not more than clients)"},
     {KEY_SEED, "seed", "NUMBER", NUMBER, 0, UINT64_MAX, NULL, AT(seed), GROUP_OURS,
-     "Payload bytes and client ids follow from it; the same seed twice against one chain repeats "
-     "the clients' ids (default: a random one, which is printed)"},
+     "Payload bytes, shapes, keys and client ids follow from it; the same seed twice against one "
+     "chain repeats the clients' ids (default: a random one, which is printed)"},
 
     {KEY_METRICS, "metrics", "[ADDRESS:]PORT", TEXT, 0, 0, NULL, AT(metrics), GROUP_OURS,
      "Serve Prometheus metrics at /metrics while the load runs (on 127.0.0.1 unless an address is "
