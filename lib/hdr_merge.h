@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 /* Other programs' logs may have any; each costs a histogram. */
-enum { HDR_TAGS_MAX = 16 };
+enum { HDR_TAGS_MAX = 24 };
 
 struct hdr_merge_log {
     const char *path;
