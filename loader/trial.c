@@ -379,7 +379,11 @@ static int begin_together(void *context, struct instant *ret, struct error *err)
     const struct options *o = t->options;
     cleanup_free char *ready = path_join(o->out_path, out_names[OUT_READY]);
     log_info(logger, "connected; waiting for the start that all loaders agree on");
-    return start_await(ready, o->start_path, o->start_timeout_ns, t->cancel, &t->start, ret, err);
+    struct wall_time at;
+    int r = start_await(ready, o->start_path, o->start_timeout_ns, t->cancel, &at, ret, err);
+    if (r == 0)
+        t->start = at; /* before that there is none to speak of */
+    return r;
 }
 
 static int drive(struct trial *t, struct error *err) {

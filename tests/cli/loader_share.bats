@@ -54,6 +54,7 @@ loader_of() {
   # shellcheck disable=SC2154 # run sets it
   [[ $stderr == *"the agreed start was missed: it was "*" s ago"* ]]
   [ "$(jq .requests.sent 0/load.json)" = 0 ]
+  [ "$(jq .started_ns 0/load.json)" = null ]
 }
 
 @test "without a start the wait has an end" {
