@@ -601,6 +601,10 @@ bool ssh_readable(struct ssh_channel *channel, int stream) {
     return libssh2_poll_channel_read(channel->theirs, stream) != 0;
 }
 
+bool ssh_waiting(struct ssh_channel *channel) {
+    return libssh2_poll_channel_read(channel->theirs, 0) > 0;
+}
+
 bool ssh_ended(struct ssh_channel *channel) {
     return libssh2_channel_eof(channel->theirs) != 0;
 }

@@ -125,6 +125,8 @@ int ssh_drive(struct ssh_channel *channel, struct error *err);
 ssize_t ssh_read(struct ssh_channel *channel, int stream, void *data, struct error *err);
 /* There may be something of it. Cheap. */
 bool ssh_readable(struct ssh_channel *channel, int stream);
+/* There certainly is something on stream 0. */
+bool ssh_waiting(struct ssh_channel *channel);
 /* It sends no more, and all that it sent was read. */
 bool ssh_ended(struct ssh_channel *channel);
 /* It is closed on its side: neither sends nor receives. */

@@ -398,9 +398,21 @@ static void read_fds(struct tunnel *t) {
             accept_from(t, f->listen_fd, f);
 }
 
+/* It could go on although nothing comes: more was taken in than one piece, or an exchange of keys
+ * was in the way. */
+static bool is_ready(const struct link *link) {
+    if (link->state != LINK_RUNNING || link->hung_up)
+        return false;
+    return (link->up.size && ssh_room(link->channel) > 0) ||
+           (!link->down.size && ssh_waiting(link->channel));
+}
+
 static int poll_ms(const struct tunnel *t) {
     if (ssh_has_input(t->ssh))
         return 0;
+    for (size_t i = 0; i < t->link_count; i++)
+        if (is_ready(t->links[i]))
+            return ssh_unsent(t->ssh) ? 1 : 0;
     for (size_t i = 0; i < t->link_count; i++)
         if (t->links[i]->state == LINK_WAITING && t->links[i]->session)
             return (int)(TUNNEL_SESSION_RETRY_NS / NS_PER_MS);
