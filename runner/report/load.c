@@ -109,8 +109,25 @@ static void set_sum(const struct report_loads *loads, const char *key, bool or_n
     set_finite(into, key, sum);
 }
 
+/* Whatever a load may name: our loader has 8 at most. */
+enum { SHAPES_MAX = 64 };
+
+/* What a loader says of a shape of requests; of all of them for NULL. */
+static const struct json *part_of(const struct json *load, const char *shape) {
+    const struct json *shapes = json_member(load, "shapes");
+    if (!shape)
+        return load;
+    for (size_t i = 0; json_is_array(shapes) && i < json_count(shapes); i++) {
+        const struct json *one = json_at(shapes, i);
+        const char *name = json_is_object(one) ? json_text_or_null(json_member(one, "name")) : NULL;
+        if (name && text_equal(name, shape))
+            return one;
+    }
+    return NULL;
+}
+
 /* Counts are whole, and saturate. */
-static void set_requests(const struct report_loads *loads, struct json *into) {
+static void set_requests(const struct report_loads *loads, const char *shape, struct json *into) {
     static const char *const keys[] = {"intended", "sent",   "acknowledged", "timed_out",
                                        "unsent",   "failed", "overloaded"};
     struct json *requests = json_set_object(into, "requests");
@@ -120,8 +137,9 @@ static void set_requests(const struct report_loads *loads, struct json *into) {
         bool any = false;
         snprintf(path, sizeof path, "requests.%s", keys[i]);
         EACH_REPORTED(loads, l) {
-            int64_t own = int_or(l->load, path, 0);
-            any = any || has(l->load, path);
+            const struct json *part = part_of(l->load, shape);
+            int64_t own = int_or(part, path, 0);
+            any = any || has(part, path);
             if (own > 0 && __builtin_add_overflow(sum, own, &sum))
                 sum = INT64_MAX;
         }
@@ -172,6 +190,76 @@ static void set_latencies(const struct report_loads *loads, struct json *into) {
     }
     set_latency(into, "latency_ns", loads->latency, latency);
     set_latency(into, "latency_from_send_ns", loads->from_send, from_send);
+}
+
+/* ---- shapes ---- */
+
+/* Those of the first loader, if all others have them, and no more. NULL: there are none. */
+static const struct json *shapes_of_all(const struct report_loads *loads) {
+    const struct json *first = NULL;
+    EACH_REPORTED(loads, l) {
+        const struct json *own = json_member(l->load, "shapes");
+        first = first ? first : own;
+        if (!json_is_array(own) || json_count(own) != json_count(first) ||
+            json_count(own) > SHAPES_MAX)
+            return NULL;
+        for (size_t i = 0; i < json_count(first); i++) {
+            const struct json *one = json_at(first, i);
+            const char *name =
+                json_is_object(one) ? json_text_or_null(json_member(one, "name")) : NULL;
+            if (!name || !part_of(l->load, name))
+                return NULL;
+        }
+    }
+    return first;
+}
+
+static void set_shape_throughput(const struct report_loads *loads, const char *shape,
+                                 double seconds, struct json *into) {
+    double sum = 0;
+    bool all = seconds > 0;
+    EACH_REPORTED(loads, l) {
+        const struct json *part = part_of(l->load, shape);
+        all = all && has(part, "window_acknowledged");
+        sum += fmax(number_or(part, "window_acknowledged", 0), 0);
+    }
+    set_finite(into, "throughput_per_s", all ? sum / seconds : (double)NAN);
+}
+
+static void set_shape_latencies(const struct report_loads *loads, const char *shape,
+                                struct json *into) {
+    const struct report_shape none = {.name = shape}, *found = &none;
+    bool latency = true, from_send = true;
+    for (size_t i = 0; i < loads->shapes_count; i++)
+        if (text_equal(loads->shapes[i].name, shape))
+            found = &loads->shapes[i];
+    EACH_REPORTED(loads, l) {
+        latency = latency && l->has_latency;
+        from_send = from_send && l->has_from_send;
+    }
+    set_latency(into, "latency_ns", found->latency, latency);
+    set_latency(into, "latency_from_send_ns", found->from_send, from_send);
+}
+
+/* After the window of the whole. */
+static void set_shapes(const struct report_loads *loads, struct json *into) {
+    const struct json *shapes = shapes_of_all(loads);
+    double seconds = number_or(into, "window.to_s", 0) - number_or(into, "window.from_s", 0);
+    if (!shapes)
+        return;
+    struct json *list = json_set_array(into, "shapes");
+    for (size_t i = 0; i < json_count(shapes); i++) {
+        static const char *const copied[] = {"name", "weight", "reads"};
+        const struct json *one = json_at(shapes, i);
+        struct json *object = json_append(list, json_new_object());
+        const char *name = json_text_or_null(json_member(one, "name"));
+        for (size_t k = 0; k < sizeof copied / sizeof *copied; k++)
+            if (json_member(one, copied[k]))
+                json_set(object, copied[k], json_copy_deep(json_member(one, copied[k])));
+        set_requests(loads, name, object);
+        set_shape_throughput(loads, name, seconds, object);
+        set_shape_latencies(loads, name, object);
+    }
 }
 
 /* Of open loops, whose loaders all say how well they kept the schedule. */
@@ -256,9 +344,10 @@ struct json *report_merge_loads(const struct report_loads *loads) {
     if (base_ns)
         json_set_int(load, "started_ns", base_ns);
     set_window(loads, base_ns, load);
-    set_requests(loads, load);
+    set_requests(loads, NULL, load);
     set_latencies(loads, load);
     set_sending(loads, load);
+    set_shapes(loads, load);
     set_starts(loads, load);
     set_loaders(loads, load);
     return load;

@@ -10,6 +10,9 @@
  * whole (null), rather than some of a part. Times of loaders on different hosts are compared by our
  * clock: the measured offset of each host's clock is taken off.
  *
+ * Where all of them report the same `shapes` of requests, these are added up too; where shapes
+ * differ, each loader's own are left to its load.json.
+ *
  * What load.json says is hostile: any image may have written it. report_check_load has seen it.
  */
 
@@ -32,11 +35,19 @@ struct report_loader {
     uint64_t clock_uncertain_ns;
 };
 
+/* Of a mix of requests: the sums of one shape over all loaders. NULL: somebody left none. */
+struct report_shape {
+    const char *name;
+    const struct histogram *latency, *from_send;
+};
+
 struct report_loads {
     const struct report_loader *loaders;
     size_t count;
     int64_t agreed_ns;                                      /* of the start; 0: there was none */
     const struct histogram *latency, *from_send, *lateness; /* sums over all loaders */
+    const struct report_shape *shapes;
+    size_t shapes_count;
 };
 
 /* NULL when no loader has reported a load. Of a single one, what it reported. */

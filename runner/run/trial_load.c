@@ -8,6 +8,7 @@
 #include "runner/report/load.h"
 #include "runner/run/trial.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { LOAD_FILE_MAX = 16 << 20 };
@@ -17,12 +18,58 @@ static const char window_name[] = "window.hlog", latency_name[] = "latency.hlog"
 
 struct sums {
     struct histogram latency, from_send, lateness;
+    struct hdr_tags others; /* of shapes: NAME and NAME.from-send */
 };
 
 static void sums_deinit(struct sums *s) {
     histogram_deinit(&s->latency);
     histogram_deinit(&s->from_send);
     histogram_deinit(&s->lateness);
+    hdr_tags_deinit(&s->others);
+}
+
+/* The sum of a tag, empty if it is new. NULL: there are too many. */
+static struct histogram *find_other(struct sums *s, const char *name) {
+    struct hdr_tags *o = &s->others;
+    for (size_t i = 0; i < o->count; i++)
+        if (text_equal(o->list[i].name, name))
+            return &o->list[i].histogram;
+    if (o->count == HDR_TAGS_MAX)
+        return NULL;
+    struct hdr_tag *tag = &o->list[o->count++];
+    *tag = (struct hdr_tag){.intervals = 0};
+    snprintf(tag->name, sizeof tag->name, "%s", name);
+    histogram_init(&tag->histogram, HISTOGRAM_HOUR_NS);
+    return &tag->histogram;
+}
+
+static void add_others(const struct hdr_tags *tags, struct sums *s) {
+    static const char *const own[] = {"", "from-send", "lateness"};
+    for (size_t i = 0; i < tags->count; i++) {
+        const struct hdr_tag *tag = &tags->list[i];
+        bool other = true;
+        for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+            other = other && !text_equal(tag->name, own[k]);
+        struct histogram *sum = other ? find_other(s, tag->name) : NULL;
+        if (sum)
+            histogram_add(sum, &tag->histogram);
+    }
+}
+
+static const struct histogram *other(const struct sums *s, const char *name) {
+    const struct hdr_tag *tag = hdr_tags_find(&s->others, name);
+    return tag ? &tag->histogram : NULL;
+}
+
+/* Every tag may be a shape: what load.json does not name is not looked for. */
+static size_t list_shapes(const struct sums *s, struct report_shape out[HDR_TAGS_MAX]) {
+    for (size_t i = 0; i < s->others.count; i++) {
+        const char *name = s->others.list[i].name;
+        cleanup_free char *from_send = text_format("%s.from-send", name);
+        out[i] = (struct report_shape){
+            .name = name, .latency = other(s, name), .from_send = other(s, from_send)};
+    }
+    return s->others.count;
 }
 
 static void warn(void *context, const char *text) {
@@ -58,6 +105,7 @@ static void read_histograms(struct trial *t, const char *folder, struct report_l
     l->has_latency = add(&tags, "", &sums->latency);
     l->has_from_send = add(&tags, "from-send", &sums->from_send);
     add(&tags, "lateness", &sums->lateness);
+    add_others(&tags, sums);
 }
 
 /* Gives what it says of the load; NULL: nothing usable. */
@@ -115,6 +163,8 @@ void trial_read_loads(struct trial *t, struct json **ret_load, struct json **ret
     cleanup_free struct report_loader *list = mem_new_array(struct report_loader, loaders);
     cleanup_free struct json **loads = mem_new_array(struct json *, loaders);
     cleanup(sums_deinit) struct sums sums;
+    struct report_shape shapes[HDR_TAGS_MAX];
+    sums.others = HDR_TAGS_NULL;
     histogram_init(&sums.latency, HISTOGRAM_HOUR_NS);
     histogram_init(&sums.from_send, HISTOGRAM_HOUR_NS);
     histogram_init(&sums.lateness, HISTOGRAM_HOUR_NS);
@@ -135,7 +185,9 @@ void trial_read_loads(struct trial *t, struct json **ret_load, struct json **ret
                                      .agreed_ns = atomic_load(&t->load_start_ns),
                                      .latency = &sums.latency,
                                      .from_send = &sums.from_send,
-                                     .lateness = &sums.lateness};
+                                     .lateness = &sums.lateness,
+                                     .shapes = shapes,
+                                     .shapes_count = list_shapes(&sums, shapes)};
     *ret_load = report_merge_loads(&all);
     *ret_gaps = report_load_gaps(&all);
     for (size_t i = 0; i < count; i++)

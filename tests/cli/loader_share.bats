@@ -29,9 +29,9 @@ loader_of() {
 }
 
 @test "loaders by hand begin at the time that they are given, and together do the whole" {
-  loader_of 0 2 -b 200 -c 5 -d 100 >0.out &
+  loader_of 0 2 -b 200 -c 5 -d 100 --reads 25 --key-space 1000 --seed 3 >0.out &
   one=$!
-  loader_of 1 2 -b 200 -c 5 -d 100 >1.out &
+  loader_of 1 2 -b 200 -c 5 -d 100 --reads 25 --key-space 1000 --seed 3 >1.out &
   two=$!
   eventually test -e 0/ready
   eventually test -e 1/ready
@@ -46,6 +46,10 @@ loader_of() {
   grep -q 'share        loader 1 of 2: 3 of 5 clients, 120 of 200 requests' 0.out
   # What window.hlog has is what load.json has percentiles of.
   [ "$("$SEATRIAL_BIN/loader" summarize 0/window.hlog | grep -c '120 values in 1 intervals')" = 2 ]
+  # Each shape too.
+  [ "$(jq '[.shapes[].requests.acknowledged] | add' 0/load.json)" = 120 ]
+  reads=$(jq '.shapes[1].requests.acknowledged' 0/load.json)
+  [ "$("$SEATRIAL_BIN/loader" summarize 0/window.hlog | grep -c " $reads values in 1 intervals")" = 2 ]
 }
 
 @test "a start that has passed is an error that says by how much" {

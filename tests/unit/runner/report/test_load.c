@@ -166,6 +166,60 @@ static void without_all_histograms_there_are_no_percentiles(void **state) {
     assert_true(json_is_int(json_find(load, "latency_from_send_ns.p50")));
 }
 
+static void set_shapes(struct three *t, size_t loader, const char *shapes) {
+    json_set(t->json[loader], "shapes", parse(shapes));
+}
+
+static void shapes_that_all_loaders_have_are_added_up(void **state) {
+    (void)state;
+    static const char text[] =
+        "[{\"name\": \"put\", \"weight\": 9, \"reads\": false, \"window_acknowledged\": 11,"
+        " \"requests\": {\"sent\": 20, \"acknowledged\": 19, \"failed\": 1}},"
+        " {\"name\": \"get\", \"weight\": 1, \"reads\": true, \"window_acknowledged\": 22,"
+        " \"requests\": {\"sent\": 5, \"acknowledged\": 5}}]";
+    cleanup(three_deinit) struct three t;
+    three_init(&t);
+    const struct report_shape shapes[] = {{.name = "get", .latency = &t.sum, .from_send = &t.sum},
+                                          {.name = "get.from-send", .latency = &t.sum}};
+    t.loads.shapes = shapes;
+    t.loads.shapes_count = 2;
+    for (size_t l = 0; l < LOADERS; l++)
+        set_shapes(&t, l, text);
+    cleanup(json_freep) struct json *load = report_merge_loads(&t.loads);
+    assert_int_equal(json_count(json_member(load, "shapes")), 2);
+    const struct json *put = json_at(json_member(load, "shapes"), 0);
+    const struct json *get = json_at(json_member(load, "shapes"), 1);
+    assert_string_equal(json_text_or_null(json_member(put, "name")), "put");
+    assert_int_equal(int_of(put, "weight"), 9);
+    assert_int_equal(int_of(put, "requests.sent"), 60);
+    assert_int_equal(int_of(put, "requests.failed"), 3);
+    assert_true(number_of(put, "throughput_per_s") == 33.0 / 11);
+    assert_true(json_is_nothing(json_find(put, "latency_ns.p50"))); /* nobody has left any */
+    assert_int_equal(int_of(get, "requests.acknowledged"), 15);
+    assert_int_equal(int_of(get, "latency_ns.p99"), histogram_percentile(&t.sum, 99));
+}
+
+/* What is not the same everywhere has no sum; hostile shapes do no harm. */
+static void shapes_that_differ_are_left_to_each_loader(void **state) {
+    (void)state;
+    static const char *const others[] = {"[{\"name\": \"a\"}, {\"name\": \"b\"}]",
+                                         "[{\"name\": \"b\"}]",
+                                         "[{\"name\": 7}]",
+                                         "[7]",
+                                         "[]",
+                                         "{\"name\": \"a\"}",
+                                         "null"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        for (size_t odd = 0; odd < LOADERS; odd++) {
+            cleanup(three_deinit) struct three t;
+            three_init(&t);
+            for (size_t l = 0; l < LOADERS; l++)
+                set_shapes(&t, l, l == odd ? others[i] : "[{\"name\": \"a\"}]");
+            cleanup(json_freep) struct json *load = report_merge_loads(&t.loads);
+            assert_null(json_member(load, "shapes"));
+        }
+}
+
 static struct report_input input_of(const struct json *load, const struct json *gaps) {
     static const struct agreement agreement = {.ok = true};
     return (struct report_input){.run = "r",
@@ -247,6 +301,8 @@ int main(void) {
         cmocka_unit_test(percentiles_of_the_merged_are_those_of_one_loader_that_did_all),
         cmocka_unit_test(counts_and_rates_add_up_over_the_whole_time),
         cmocka_unit_test(starts_are_compared_by_one_clock),
+        cmocka_unit_test(shapes_that_all_loaders_have_are_added_up),
+        cmocka_unit_test(shapes_that_differ_are_left_to_each_loader),
         cmocka_unit_test(without_all_histograms_there_are_no_percentiles),
         cmocka_unit_test(a_loader_that_failed_or_is_missing_is_named),
         cmocka_unit_test(loaders_of_another_make_may_report_nothing_at_all),
