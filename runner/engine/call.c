@@ -123,6 +123,7 @@ static enum error_kind kind_of_status(int status) {
     switch (status) {
     case 404: return ERROR_NOT_FOUND;
     case 409: return ERROR_CONFLICT;
+    case 503: return ERROR_UNREACHABLE; /* of a tunnel whose engine does not run, or a proxy */
     default: return status >= 400 ? ERROR_REFUSED : ERROR_INVALID;
     }
 }

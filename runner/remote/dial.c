@@ -166,6 +166,8 @@ int dial(const struct dial *dial, const struct task *task, int *ret_fd, struct e
         name_attempt(&tried, a, &one);
     }
     bool over = instant_passed(task->deadline, clock_instant());
-    return error_set(err, over ? ERROR_TIMEOUT : ERROR_UNREACHABLE, "connect to port %u: %s",
-                     dial->port, tried.size ? buffer_string(&tried) : "it has no address");
+    error_set(err, over ? ERROR_TIMEOUT : ERROR_UNREACHABLE, "connect to port %u: %s", dial->port,
+              tried.size ? buffer_string(&tried) : "it has no address");
+    return error_hint(err, "see whether it runs, whether sshd listens on that port, and whether a "
+                           "firewall or security group lets us through");
 }

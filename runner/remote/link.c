@@ -41,6 +41,7 @@ void link_free(struct link *link) {
     buffer_deinit(&link->down_errors);
     buffer_deinit(&link->captured);
     free(link->command);
+    free(link->refusal);
     free(link);
 }
 
@@ -258,26 +259,34 @@ static void put_text(struct buffer *body, const char *text) {
             buffer_format(body, "%c", (unsigned char)*p < 32 ? ' ' : *p);
 }
 
-static void send_refusal(struct link *link, const char *message, const char *hint) {
+static void send_refusal(struct link *link) {
+    const struct error *why = link->refusal;
     cleanup(buffer_deinit) struct buffer body = BUFFER_NULL;
     cleanup(buffer_deinit) struct buffer answer = BUFFER_NULL;
     buffer_init(&body, 16 * 1024);
     buffer_init(&answer, 32 * 1024);
     buffer_text(&body, "{\"message\":\"");
-    put_text(&body, message);
-    if (hint[0])
+    put_text(&body, why->text);
+    if (why->hint[0])
         buffer_text(&body, " (");
-    put_text(&body, hint);
-    buffer_text(&body, hint[0] ? ")\"}\n" : "\"}\n");
+    put_text(&body, why->hint);
+    buffer_text(&body, why->hint[0] ? ")\"}\n" : "\"}\n");
     buffer_format(&answer,
-                  "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
+                  "HTTP/1.1 %s\r\nContent-Type: application/json\r\n"
                   "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                  why->kind == ERROR_REFUSED ? "403 Forbidden" : "503 Service Unavailable",
                   body.size, buffer_string(&body));
     send(link->fd, answer.data, answer.size, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(link->fd, SHUT_WR);
 }
 
-int link_refuse(struct link *link, const char *message, const char *hint, char *scratch) {
+void link_begin_refusing(struct link *link, const struct error *why) {
+    free(link->refusal);
+    link->refusal = mem_dup(why, sizeof *why);
+    link_enter(link, LINK_REFUSING);
+}
+
+int link_refuse(struct link *link, char *scratch) {
     if (!link->revents)
         return 0;
     link->revents = 0;
@@ -286,7 +295,7 @@ int link_refuse(struct link *link, const char *message, const char *hint, char *
         return n == 0 || (errno != EAGAIN && errno != EINTR);
     /* The rest of the request is read too: closing before that would take the answer away. */
     if (!link->down_ended)
-        send_refusal(link, message, hint);
+        send_refusal(link);
     link->down_ended = true;
     return 0;
 }

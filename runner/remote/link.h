@@ -47,7 +47,8 @@ struct link {
 
     char type[40];
     struct buffer payload;
-    char *command; /* of a session */
+    char *command;         /* of a session */
+    struct error *refusal; /* while it is REFUSING: why */
     bool has_terminal;
     int columns, rows;
     struct instant since; /* in this state; while it waits: from the beginning */
@@ -80,5 +81,8 @@ short link_errors_events(const struct link *link);
 int link_pump(struct link *link, struct ssh *ssh, char *scratch, struct error *err);
 /* LINK_STARTING. 0, SSH_AGAIN, SSH_NO, -1. */
 int link_start(struct link *link, struct error *err);
-/* LINK_REFUSING: answers an HTTP request with a message. 1: finished. */
-int link_refuse(struct link *link, const char *message, const char *hint, char *scratch);
+/* Answers the HTTP request that will come by saying why: 403 when this will not change by itself
+ * (ERROR_REFUSED), else 503. */
+void link_begin_refusing(struct link *link, const struct error *why);
+/* LINK_REFUSING. 1: finished. */
+int link_refuse(struct link *link, char *scratch);

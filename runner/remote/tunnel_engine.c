@@ -13,9 +13,9 @@ static void fail(struct link *link, const struct error *err) {
     if (link->job)
         job_finish(take_ptr(link->job), -1, err);
     if (link->fd >= 0)
-        close(link->fd);
-    link->fd = -1;
-    link_enter(link, LINK_GONE);
+        link_begin_refusing(link, err);
+    else
+        link_enter(link, LINK_GONE);
 }
 
 bool tunnel_engine_prepare(struct tunnel *t, struct link *link) {
@@ -34,10 +34,7 @@ bool tunnel_engine_prepare(struct tunnel *t, struct link *link) {
         return true;
     case ENGINE_WAY_NONE: break;
     }
-    if (link->fd < 0)
-        fail(link, &t->way_error);
-    else
-        link_enter(link, LINK_REFUSING);
+    fail(link, &t->way_error);
     return false;
 }
 

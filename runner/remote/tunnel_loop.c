@@ -234,7 +234,7 @@ static int step_link(struct tunnel *t, struct link *link, struct error *err) {
         return r < 0 ? -1 : 0;
     }
     case LINK_REFUSING:
-        if (link_refuse(link, t->way_error.text, t->way_error.hint, t->scratch) > 0 ||
+        if (link_refuse(link, t->scratch) > 0 ||
             instant_ns_between(link->since, clock_instant()) > TUNNEL_REFUSE_NS)
             leave(link);
         return 0;

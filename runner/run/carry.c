@@ -112,9 +112,10 @@ static void is_back(struct trial *t, size_t host) {
         warn(t, "host '%s' is back after %.1f s", t->plan->hosts[host].name, (double)ns / 1e9);
 }
 
-/* Connection and engine, both; what is found goes to `ret` for the caller to keep. */
+/* Connection and engine, both; what is found goes to `ret` for the caller to keep. `last` is why
+ * the engine could not be had when it was looked for last. */
 static int look_for(struct trial *t, size_t host, const struct task *task, struct engine **ret,
-                    struct error *err) {
+                    struct error *last, struct error *err) {
     for (;;) {
         if (host_await(t->testbed->hosts[host].host, task, err) < 0)
             return -1;
@@ -122,6 +123,7 @@ static int look_for(struct trial *t, size_t host, const struct task *task, struc
             return 0;
         if (err->kind != ERROR_UNREACHABLE)
             return -1;
+        *last = *err;
         error_clear(err);
         if (task_sleep(task, LOOK_PAUSE_NS, err) < 0)
             return -1;
@@ -138,13 +140,16 @@ int trial_host_await(struct trial *t, size_t host, const struct task *task, stru
         warn(t, "host '%s' does not answer: it has %.0f s to come back", name,
              (double)window_ns / 1e9);
     patient.deadline = instant_earlier(patient.deadline, deadline);
-    if (look_for(t, host, &patient, ret, err) == 0) {
+    struct error last = ERROR_NULL;
+    if (look_for(t, host, &patient, ret, &last, err) == 0) {
         is_back(t, host);
         return 0;
     }
     if (err->kind == ERROR_TIMEOUT && instant_passed(deadline, clock_instant())) {
-        error_set(err, ERROR_UNREACHABLE, "host '%s' did not come back within %.0f s", name,
-                  (double)window_ns / 1e9);
+        bool reason = last.kind != ERROR_NONE;
+        error_set(err, ERROR_UNREACHABLE, "host '%s' did not come back within %.0f s%s%.1500s",
+                  name, (double)window_ns / 1e9, reason ? "; at last: " : "",
+                  reason ? last.text : "");
         error_hint(err,
                    "see whether it runs and lets us in (`ssh %s`); --reconnect-timeout gives it "
                    "more time",
@@ -178,7 +183,7 @@ static int attempt(struct act *act, struct engine **engine, struct error *err) {
     if (check && testbed_connect_one(t->testbed, host, &task, err) < 0)
         return -1;
     act->host = t->testbed->hosts[host].host;
-    if (!act->host)
+    if (!act->host || (!check && t->hosts[host].refused))
         return 1; /* its check has said why; nothing can have been done there */
     if (look_once(act, err) < 0)
         return -1;
@@ -235,6 +240,8 @@ enum step_state carry_out(struct trial *t, size_t index, struct engine **engine,
     int r = persist(&act, engine, err);
     if (r >= 0)
         return r == 0 ? STEP_GOOD : STEP_SKIPPED;
+    if (step->kind == STEP_CHECK_HOST)
+        t->hosts[step->host].refused = true;
     error_wrap(err, "%s '%s' on host '%s'", step_verb(step->kind), plan_subject(t->plan, step),
                t->plan->hosts[step->host].name);
     return STEP_FAILED;

@@ -91,6 +91,7 @@ struct trial_host {
     struct trial *trial;
     struct outage outage;
     bool checked; /* its engine answered, and is one that we can use */
+    bool refused; /* its check failed: nothing is begun there */
     char *engine_version, *engine_id, *os, *kernel, *storage_driver;
     int64_t cpus, memory_bytes;
     int api_minor;
