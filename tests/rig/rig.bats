@@ -219,6 +219,24 @@ nothing_left_of() {
   rig exec 1 docker inspect small:1 >/dev/null
 }
 
+@test "reset undoes whatever was done to hosts, and leaves the others alone" {
+  local before
+  before=$(on h3 true && rig connections 3)
+  rig sshd 1 'MaxSessions 1'
+  rig slow 1 40ms
+  rig engine 1 stop
+  rig cut 1
+  rig disk 2 100m
+  rig powercut 2
+  rig reset
+  reaches 1 && reaches 2
+  [ ! -e "$RIG_LOGS_1/slow" ]
+  rig exec 1 docker version >/dev/null
+  [[ $(rig exec 1 sshd -T -f /run/rig/sshd_config) == *"maxsessions 10"* ]]
+  [ "$(rig exec 2 stat -f -c %T /var/lib/docker)" != tmpfs ]
+  [ "$(rig connections 3)" = "$before" ]
+}
+
 @test "what one host pushes to the registry, others pull by the same name" {
   import_sleeper 1 "$RIG_REGISTRY/shared:1"
   rig exec 1 docker push "$RIG_REGISTRY/shared:1"

@@ -226,25 +226,29 @@ inside_power_off() {
 
 command_reboot() {
   command_powercut "$1"
-  rm -f "$state/h$1"/{off,answer,pid,docker.sock,sshd.pid}
+  rm -f "$state/h$1"/{off,cut,engine_off,answer,pid,docker.sock,sshd.pid}
   tell_rig "$1" boot
   wait_answer "$state/h$1" boot
 }
 
 command_cut() {
   need_host "${1:-}"
+  touch "$state/h$1/cut"
   in_rig ip -n fabric link set "h$1" nomaster
 }
 
 command_heal() {
   need_host "${1:-}"
   in_rig ip -n fabric link set "h$1" master "$(bridge_of "$1")"
+  rm -f "$state/h$1/cut"
 }
 
 command_engine() {
   need_host "${1:-}"
   case ${2:-} in start | stop | kill) ;; *) die "engine $1: start, stop or kill?" ;; esac
   lock_rig
+  rm -f "$state/h$1/engine_off"
+  [ "$2" = start ] || touch "$state/h$1/engine_off"
   tell "$1" engine "$2"
 }
 
@@ -297,6 +301,19 @@ command_sshd() {
   : >"$state/h$1/sshd_options"
   [ $# = 1 ] || printf '%s\n' "${@:2}" >"$state/h$1/sshd_options"
   tell "$1" sshd
+}
+
+command_reset() {
+  local n
+  need_rig
+  for ((n = 1; n <= hosts; n++)); do
+    [ ! -e "$state/h$n/slow" ] || command_slow "$n" off
+    [ ! -e "$state/h$n/cut" ] || command_heal "$n"
+    host_runs "$n" || command_reboot "$n"
+    if [ -e "$state/h$n/disk" ]; then command_disk "$n" off; fi
+    [ ! -e "$state/h$n/engine_off" ] || command_engine "$n" start
+    [ ! -s "$state/h$n/sshd_options" ] || command_sshd "$n"
+  done
 }
 
 command_connections() {
