@@ -25,6 +25,9 @@ static int add_mount(struct project_service *service, const struct yaml_node *at
     if (!slot->target || *slot->target != '/')
         return yaml_error(at, err, "a volume's target must be an absolute path, not '%.64s'",
                           slot->target ? slot->target : "");
+    cleanup_free char *path = project_resolve_path("/", slot->target);
+    if (text_equal(path, "/seatrial"))
+        return yaml_error(at, err, "'%.64s' is where the trial's own files are", slot->target);
     for (size_t i = 0; i + 1 < service->mount_count; i++)
         if (text_equal(service->mounts[i].target, slot->target))
             return yaml_error(at, err, "'%.64s' is mounted twice", slot->target);

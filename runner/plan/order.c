@@ -84,6 +84,7 @@ static void order_creation_of(struct order *o, size_t i) {
     long step = add_of(o, STEP_CREATE_CONTAINER, i);
     o->of[i].create = step;
     order_after(o, step, *order_image(o, c->host, c->image));
+    order_after(o, step, o->files[c->host]);
     order_after_networks_and_volumes(o, step, c);
     if (c->network_of != PLAN_NONE)
         order_after(o, step, o->of[c->network_of].create);
@@ -366,6 +367,7 @@ static void order_removal(struct order *o) {
     o->end_of_removals = plan->step_count;
     if (plan->options.mode != PLAN_LOAD)
         order_removal_of_networks_and_volumes(o);
+    order_removal_of_files(o);
 }
 
 static void order_end(struct order *o) {
@@ -380,6 +382,7 @@ static void order_end(struct order *o) {
 static void order_trial(struct order *o) {
     order_images(o);
     order_networks_and_volumes(o);
+    order_files(o, takes_part);
     order_prepare(o);
     order_creation(o);
     order_start(o);
@@ -416,6 +419,7 @@ static void order_mode(struct order *o) {
         break;
     case PLAN_LOAD:
         order_loader_needs(o);
+        order_files(o, takes_part);
         order_creation(o);
         order_load(o);
         order_end(o);
@@ -439,6 +443,7 @@ void plan_order_steps(struct plan *plan) {
         .of = mem_new_array(struct container_steps, plan->container_count),
         .checks = new_steps(hosts),
         .commands = new_steps(hosts),
+        .files = new_steps(hosts),
         .stop_commands = new_steps(hosts),
         .images = new_steps(hosts * plan->image_count),
         .networks = new_steps(hosts * plan->project->network_count),
@@ -452,6 +457,7 @@ void plan_order_steps(struct plan *plan) {
     free(o.of);
     free(o.checks);
     free(o.commands);
+    free(o.files);
     free(o.stop_commands);
     free(o.images);
     free(o.networks);

@@ -23,6 +23,7 @@ struct order {
     struct container_steps *of;            /* by container */
     long *checks;                          /* by host */
     long *commands, *stop_commands;        /* by host */
+    long *files;                           /* by host */
     long *images;                          /* host × image: the step after which it is there */
     long *networks, *volumes;              /* host × the project's */
     size_t first_removal, end_of_removals; /* of containers */
@@ -47,5 +48,8 @@ void order_images(struct order *o);
 /* Those that containers of the host are on; before a step that creates such a container. */
 void order_networks_and_volumes(struct order *o);
 void order_after_networks_and_volumes(struct order *o, long step, const struct plan_container *c);
+/* On every host where `takes_part` says that a container is made in this plan. */
+void order_files(struct order *o, bool takes_part(const struct order *o, size_t container));
 /* Once the containers are removed. */
 void order_removal_of_networks_and_volumes(struct order *o);
+void order_removal_of_files(struct order *o);

@@ -146,6 +146,25 @@ void order_after_networks_and_volumes(struct order *o, long step, const struct p
             order_after(o, step, o->volumes[c->host * project->volume_count + i]);
 }
 
+/* ---- files ---- */
+
+/* They get there through a container, which needs an image: that of the first one there. */
+void order_files(struct order *o, bool takes_part(const struct order *o, size_t container)) {
+    struct plan *plan = o->plan;
+    for (size_t i = 0; i < plan->container_count; i++) {
+        const struct plan_container *c = &plan->containers[i];
+        if (!takes_part(o, i) || o->files[c->host] != STEP_NONE)
+            continue;
+        long step = order_add(o, STEP_PUT_FILES, c->host, c->host);
+        o->files[c->host] = step;
+        plan->hosts[c->host].files_image = c->image;
+        order_after(o, step, *order_image(o, c->host, c->image));
+        order_after_checks(o, step);
+    }
+}
+
+/* ---- their end ---- */
+
 static void order_removal(struct order *o, enum step_kind kind, size_t host, size_t thing,
                           long creation) {
     long step = order_add_cleanup(o, kind, host, thing);
@@ -166,5 +185,15 @@ void order_removal_of_networks_and_volumes(struct order *o) {
             if (!project->volumes[i].external && is_used(o->plan, host, mounts, i))
                 order_removal(o, STEP_REMOVE_VOLUME, host, i,
                               o->volumes[host * project->volume_count + i]);
+    }
+}
+
+/* A plan that made none removes what an earlier one did. */
+void order_removal_of_files(struct order *o) {
+    const struct plan *plan = o->plan;
+    for (size_t host = 0; host < plan->host_count; host++) {
+        bool earlier = plan->options.mode == PLAN_DOWN && plan->hosts[host].container_count > 0;
+        if (earlier || o->files[host] != STEP_NONE)
+            order_removal(o, STEP_REMOVE_FILES, host, host, o->files[host]);
     }
 }

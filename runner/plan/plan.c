@@ -219,8 +219,10 @@ static int check_roles(const struct plan *plan, struct error *err) {
 
 static void add_host(struct plan *plan, const char *name, const char *address,
                      const struct deployment_host *deployment) {
-    plan->hosts[plan->host_count++] = (struct plan_host){
-        .name = text_dup(name), .address = text_dup(address), .deployment = deployment};
+    plan->hosts[plan->host_count++] = (struct plan_host){.name = text_dup(name),
+                                                         .address = text_dup(address),
+                                                         .deployment = deployment,
+                                                         .files_image = PLAN_NONE};
 }
 
 /* What is said, else what is known, else what stands in `ssh`. */

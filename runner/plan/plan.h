@@ -68,7 +68,8 @@ struct plan_host {
     char *address;                            /* at which containers of other hosts reach it */
     const struct deployment_host *deployment; /* how to reach it; NULL: this machine's engine */
     size_t container_count;
-    bool used; /* some step is carried out on it */
+    bool used;          /* some step is carried out on it */
+    size_t files_image; /* which it has anyway when PUT_FILES is carried out; or PLAN_NONE */
 };
 
 struct plan_image {

@@ -38,6 +38,8 @@ enum trial_stage {
  *   TRANSFER_IMAGE  from plan.builder, where a step before it has built or found it, to step.host.
  *   ENSURE_IMAGE    has no build: there already, else from this machine's engine if that answers
  *                   and has it, else pulled.
+ *   PUT_FILES       makes the volume that holds /seatrial of all containers on step.host, and fills
+ *                   it; REMOVE_FILES removes it, once the containers are gone.
  *   FIND_VOLUME     external: must be there, since an engine makes what it does not know.
  *   WAIT_READY      of several loaders: until this one says that it could begin.
  *   GIVE_START      once all could: tells it the time at which all begin.
@@ -55,6 +57,7 @@ enum trial_stage {
     X(CREATE_NETWORK, "create-network", CREATE, "create", NETWORK)                                 \
     X(CREATE_VOLUME, "create-volume", CREATE, "create", VOLUME)                                    \
     X(FIND_VOLUME, "find-volume", CREATE, "find", VOLUME)                                          \
+    X(PUT_FILES, "put-files", CREATE, "put files onto", HOST)                                      \
     X(CREATE_CONTAINER, "create-container", CREATE, "create", CONTAINER)                           \
     X(START_CONTAINER, "start-container", START, "start", CONTAINER)                               \
     X(WAIT_HEALTHY, "wait-healthy", START, "wait for health of", CONTAINER)                        \
@@ -69,7 +72,8 @@ enum trial_stage {
     X(COLLECT_CONTAINER, "collect-container", COLLECT, "collect", CONTAINER)                       \
     X(REMOVE_CONTAINER, "remove-container", REMOVE, "remove", CONTAINER)                           \
     X(REMOVE_NETWORK, "remove-network", REMOVE, "remove", NETWORK)                                 \
-    X(REMOVE_VOLUME, "remove-volume", REMOVE, "remove", VOLUME)
+    X(REMOVE_VOLUME, "remove-volume", REMOVE, "remove", VOLUME)                                    \
+    X(REMOVE_FILES, "remove-files", REMOVE, "remove files from", HOST)
 
 enum step_kind {
 #define X(kind, name, stage, verb, subject) STEP_##kind,

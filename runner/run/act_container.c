@@ -1,11 +1,9 @@
 /* Steps about containers on their way up and through the load. */
 
-#include "lib/archive.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/engine/archive.h"
 #include "runner/engine/exec.h"
 #include "runner/run/describe.h"
 #include "runner/run/health.h"
@@ -16,8 +14,6 @@
 #include <string.h>
 
 enum {
-    PROPERTIES_MAX_BYTES = 1 << 20,
-    CLUSTER_MAX_BYTES = 4 << 20,
     LAST_LINES = 20,
 };
 
@@ -30,41 +26,6 @@ static const struct plan_container *planned(const struct act *act) {
 
 static struct trial_container *record(const struct act *act) {
     return &act->trial->containers[act->step->subject];
-}
-
-/* What a container of a trial finds in /seatrial. */
-static int list_seatrial(const struct trial *t, struct archive_list **ret_list, struct error *err) {
-    cleanup(buffer_deinit) struct buffer cluster;
-    cleanup(buffer_deinit) struct buffer properties = BUFFER_NULL;
-    cleanup(archive_list_freep) struct archive_list *list = archive_list_new();
-    buffer_init(&cluster, CLUSTER_MAX_BYTES);
-    plan_write_cluster(t->plan, &cluster);
-    archive_list_directory(list, "seatrial", 0755);
-    archive_list_directory(list, "seatrial/out", 01777);
-    archive_list_file(list, "seatrial/cluster.yaml", 0644, cluster.data, cluster.size);
-
-    cleanup_free char *path = path_join(t->settings.config_path, "log4cplus.properties");
-    if (file_exists(path)) {
-        if (file_read(path, PROPERTIES_MAX_BYTES, &properties, err) < 0)
-            return -1;
-        archive_list_file(list, "seatrial/log4cplus.properties", 0644, properties.data,
-                          properties.size);
-    }
-    *ret_list = take_ptr(list);
-    return 0;
-}
-
-static int put_seatrial(const struct act *act, struct error *err) {
-    struct task task = act_cleanup_task(act);
-    cleanup(archive_list_freep) struct archive_list *list = NULL;
-    if (list_seatrial(act->trial, &list, err) < 0)
-        return -1;
-    cleanup(archive_stream_freep) struct archive_stream *stream =
-        archive_stream_new(archive_list_items(list));
-    struct source tar = archive_stream_source(stream);
-    if (engine_archive_put(act->engine, record(act)->id, "/", &tar, &task, err) < 0)
-        return error_wrap(err, "put /seatrial into the container");
-    return 0;
 }
 
 /* The tag may have moved between build and create: what runs must be what was built. */
@@ -110,7 +71,8 @@ int act_create_container(struct act *act, struct error *err) {
     if (file_make_folders(c->folder, 0755, err) < 0)
         return -1;
     struct description d;
-    describe_container(t->plan, planned(act), t->settings.owner, &d);
+    describe_container(t->plan, planned(act), t->settings.owner,
+                       t->hosts[act->step->host].files_path, &d);
     /* Not cancelled by the first interrupt: an answer that nobody reads is a container that nobody
      * knows. It is short. */
     struct task task = act_cleanup_task(act);
@@ -119,7 +81,7 @@ int act_create_container(struct act *act, struct error *err) {
     if (r < 0 && (err->kind != ERROR_CONFLICT || act->tries == 0 || adopt_container(act, err) < 0))
         return -1;
     c->created = true;
-    if (check_image(act, err) < 0 || put_seatrial(act, err) < 0)
+    if (check_image(act, err) < 0)
         return -1;
     return act_put_outputs(act, err);
 }

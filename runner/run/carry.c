@@ -28,6 +28,7 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_CREATE_NETWORK] = act_create_network,
     [STEP_CREATE_VOLUME] = act_create_volume,
     [STEP_FIND_VOLUME] = act_find_volume,
+    [STEP_PUT_FILES] = act_put_files,
     [STEP_CREATE_CONTAINER] = act_create_container,
     [STEP_START_CONTAINER] = act_start_container,
     [STEP_WAIT_HEALTHY] = act_wait_healthy,
@@ -43,6 +44,7 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_REMOVE_CONTAINER] = act_remove_container,
     [STEP_REMOVE_NETWORK] = act_remove_network,
     [STEP_REMOVE_VOLUME] = act_remove_volume,
+    [STEP_REMOVE_FILES] = act_remove_files,
 };
 
 /* ---- outages ---- */

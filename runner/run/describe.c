@@ -129,13 +129,14 @@ static const char *mount_source(const struct plan *plan, const struct project_mo
     return volume ? volume->name : m->source;
 }
 
-static void mounts(struct description *d, const struct plan *plan,
-                   const struct project_service *service) {
+static void mounts(struct description *d, const struct plan *plan, const struct plan_container *c,
+                   const char *files) {
     static const enum engine_mount_type types[] = {[PROJECT_MOUNT_BIND] = ENGINE_MOUNT_BIND,
                                                    [PROJECT_MOUNT_TMPFS] = ENGINE_MOUNT_TMPFS,
                                                    [PROJECT_MOUNT_VOLUME] = ENGINE_MOUNT_VOLUME};
+    const struct project_service *service = c->service;
     struct engine_mount *list =
-        own(d, mem_new_array(struct engine_mount, service->mount_count + 1));
+        own(d, mem_new_array(struct engine_mount, service->mount_count + 2));
     for (size_t i = 0; i < service->mount_count; i++) {
         const struct project_mount *m = &service->mounts[i];
         list[i] = (struct engine_mount){.type = types[m->type],
@@ -147,6 +148,9 @@ static void mounts(struct description *d, const struct plan *plan,
                                         .tmpfs_mode = m->tmpfs_mode,
                                         .no_copy = m->no_copy};
     }
+    list[service->mount_count] = (struct engine_mount){.type = ENGINE_MOUNT_BIND,
+                                                       .source = own(d, path_join(files, c->name)),
+                                                       .target = "/seatrial"};
     d->spec.mounts = list;
     d->spec.tmpfs = pairs(d, service->tmpfs);
 }
@@ -250,7 +254,7 @@ int64_t describe_stop_grace_s(const struct project_service *service) {
 }
 
 void describe_container(const struct plan *plan, const struct plan_container *c, const char *owner,
-                        struct description *ret) {
+                        const char *files, struct description *ret) {
     const struct project_service *service = c->service;
     *ret = (struct description){.spec = {.name = c->name,
                                          .image = service->image,
@@ -267,7 +271,7 @@ void describe_container(const struct plan *plan, const struct plan_container *c,
     environment(ret, plan, c);
     labels(ret, plan, c, owner);
     ulimits(ret, service);
-    mounts(ret, plan, service);
+    mounts(ret, plan, c, files);
     networks(ret, plan, c);
     healthcheck(ret, service);
     limits(ret, service);
@@ -288,6 +292,15 @@ void describe_network_labels(const struct plan *plan, const struct project_netwo
         {LABEL_PROJECT, plan->project->name},
         {"com.docker.compose.network", network->key},
         {NULL, NULL},
+    };
+    memcpy(list, ours, sizeof ours);
+}
+
+void describe_files_labels(const struct plan *plan, const char *owner,
+                           struct engine_pair list[LABELS_FILES_MAX]) {
+    const struct engine_pair ours[LABELS_FILES_MAX] = {
+        {LABEL_RUN, plan->run}, {LABEL_OWNER, owner}, {LABEL_PROJECT, plan->project->name},
+        {LABEL_ONEOFF, "True"}, {LABEL_FILES, "1"},   {NULL, NULL},
     };
     memcpy(list, ours, sizeof ours);
 }

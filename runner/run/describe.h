@@ -16,6 +16,7 @@
 #define LABEL_PROJECT "com.docker.compose.project"
 #define LABEL_SERVICE "com.docker.compose.service"
 #define LABEL_NUMBER "com.docker.compose.container-number"
+#define LABEL_FILES "io.seatrial.files" /* the volume of PUT_FILES, and the container it takes */
 #define LABEL_ONEOFF "com.docker.compose.oneoff"
 
 struct description {
@@ -24,9 +25,10 @@ struct description {
     size_t owned_count, owned_capacity;
 };
 
-/* Borrows plan and owner until description_deinit. */
+/* `files`: on the container's host, the folder with a folder for each container. Borrows all but
+ * `ret` until description_deinit. */
 void describe_container(const struct plan *plan, const struct plan_container *container,
-                        const char *owner, struct description *ret);
+                        const char *owner, const char *files, struct description *ret);
 void description_deinit(struct description *d);
 
 /* How long a container has between its stop signal and SIGKILL: Compose's 10 s where nothing is
@@ -42,3 +44,8 @@ void describe_volume(const struct plan *plan, const struct project_volume *volum
 enum { LABELS_NETWORK_MAX = 6 };
 void describe_network_labels(const struct plan *plan, const struct project_network *network,
                              const char *owner, struct engine_pair pairs[LABELS_NETWORK_MAX]);
+
+/* Labels of the volume of PUT_FILES, and of the container through which it is filled. */
+enum { LABELS_FILES_MAX = 6 };
+void describe_files_labels(const struct plan *plan, const char *owner,
+                           struct engine_pair pairs[LABELS_FILES_MAX]);

@@ -59,8 +59,9 @@ static int sweep(struct trial *t, size_t host, struct error *err) {
             leave(t, host, "container", containers.entries[i].name, "");
     for (size_t i = 0; !by_hand && i < networks.count; i++)
         leave(t, host, "network", networks.entries[i].name, "");
-    for (size_t i = 0; !by_hand && i < volumes.count; i++)
-        leave(t, host, "volume", volumes.entries[i].name, "");
+    for (size_t i = 0; i < volumes.count; i++)
+        if (!by_hand || text_equal(volumes.entries[i].name, t->hosts[host].files_volume))
+            leave(t, host, "volume", volumes.entries[i].name, "");
     return 0;
 }
 
@@ -69,7 +70,8 @@ static bool made_something(const struct trial *t, size_t host) {
     for (size_t i = 0; i < t->plan->step_count; i++) {
         const struct step *step = &t->plan->steps[i];
         bool makes = step->kind == STEP_CREATE_CONTAINER || step->kind == STEP_CREATE_NETWORK ||
-                     step->kind == STEP_CREATE_VOLUME || step->kind == STEP_REMOVE_CONTAINER;
+                     step->kind == STEP_CREATE_VOLUME || step->kind == STEP_PUT_FILES ||
+                     step->kind == STEP_REMOVE_CONTAINER;
         if (step->host == host && makes && t->schedule.states[i] != STEP_SKIPPED)
             return true;
     }
@@ -90,6 +92,8 @@ static void suspect(struct trial *t, size_t host) {
     for (size_t i = 0; i < project->volume_count; i++)
         if (*trial_volume_made(t, host, i))
             leave(t, host, "volume", project->volumes[i].name, silent);
+    if (t->hosts[host].files_volume)
+        leave(t, host, "volume", t->hosts[host].files_volume, silent);
 }
 
 /* What an earlier plan made on a host that this one could not look at. */

@@ -97,6 +97,8 @@ struct trial_host {
     int api_minor;
     struct host_clock clock;
     uint64_t disk_free_bytes; /* UINT64_MAX: not known */
+    char *files_volume; /* what containers find in /seatrial, one folder for each; NULL: none */
+    char *files_path;   /* of it, on the host */
     struct custom *custom;
     struct custom_result custom_result;
     bool custom_ran;
@@ -189,10 +191,11 @@ void outage_deinit(struct outage *o);
 typedef int act_function(struct act *act, struct error *err);
 
 act_function act_check_host, act_build_image, act_find_image, act_transfer_image, act_ensure_image,
-    act_create_network, act_create_volume, act_find_volume, act_create_container,
-    act_start_container, act_wait_healthy, act_fetch_output, act_start_commands, act_wait_ready,
-    act_give_start, act_wait_exit, act_stop_commands, act_pre_stop, act_stop_container,
-    act_collect_container, act_remove_container, act_remove_network, act_remove_volume;
+    act_create_network, act_create_volume, act_find_volume, act_create_container, act_put_files,
+    act_remove_files, act_start_container, act_wait_healthy, act_fetch_output, act_start_commands,
+    act_wait_ready, act_give_start, act_wait_exit, act_stop_commands, act_pre_stop,
+    act_stop_container, act_collect_container, act_remove_container, act_remove_network,
+    act_remove_volume;
 
 /*
  * The container of the step as the engine sees it. When a create call was cut off we do not know

@@ -73,6 +73,8 @@ static void free_hosts(struct trial *t) {
         free(h->os);
         free(h->kernel);
         free(h->storage_driver);
+        free(h->files_volume);
+        free(h->files_path);
         outage_deinit(&h->outage);
     }
     free(t->hosts);

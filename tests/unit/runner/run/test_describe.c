@@ -75,7 +75,7 @@ static int tear_down(void **state) {
 /* The whole request, as text in which we look. */
 static char *described(const struct fixture *f, size_t container) {
     struct description d;
-    describe_container(f->plan, &f->plan->containers[container], "me@here", &d);
+    describe_container(f->plan, &f->plan->containers[container], "me@here", "/volume", &d);
     cleanup(json_freep) struct json *json = engine_container_json(&d.spec);
     char *text = json_to_text(json, JSON_LINE);
     description_deinit(&d);
@@ -121,6 +121,7 @@ static void the_words_of_compose_reach_the_engine(void **state) {
     has(text, "\"/scratch\"");
     has(text, "{\"Source\":\"p_data\",\"Target\":\"/data\",\"Type\":\"volume\"}");
     has(text, "{\"ReadOnly\":true,\"Source\":\"seen\",\"Target\":\"/seen\",\"Type\":\"volume\"}");
+    has(text, "{\"Source\":\"/volume/p-a-1\",\"Target\":\"/seatrial\",\"Type\":\"bind\"}");
     has(text, "\"Test\":[\"CMD\",\"ok\"]");
     has(text, "\"StopTimeout\":2"); /* the engine counts whole seconds */
     has(text, "{\"Hard\":-1,\"Name\":\"core\",\"Soft\":-1}");
