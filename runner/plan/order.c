@@ -68,7 +68,7 @@ static bool takes_part(const struct order *o, size_t container) {
 
 /* Containers that are there from an earlier plan have no step of creation in this one. */
 static bool earlier(const struct order *o) {
-    return o->plan->options.mode == PLAN_COLLECT || o->plan->options.mode == PLAN_DOWN;
+    return plan_is_rest(o->plan);
 }
 
 /* ---- creation ---- */

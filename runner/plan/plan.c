@@ -338,6 +338,10 @@ const char *plan_subject(const struct plan *plan, const struct step *step) {
     return plan->containers[step->subject].name;
 }
 
+bool plan_is_rest(const struct plan *plan) {
+    return plan->options.mode == PLAN_COLLECT || plan->options.mode == PLAN_DOWN;
+}
+
 size_t plan_role_count(const struct plan *plan, enum project_role role) {
     size_t count = 0;
     for (size_t i = 0; i < plan->container_count; i++)

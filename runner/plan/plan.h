@@ -130,6 +130,9 @@ const char *plan_subject(const struct plan *plan, const struct step *step);
  */
 bool plan_on_host_network(const struct plan *plan, const struct plan_container *container);
 
+/* It deals with what an earlier plan has started: PLAN_COLLECT and PLAN_DOWN. */
+bool plan_is_rest(const struct plan *plan);
+
 /* How many containers have this role. */
 size_t plan_role_count(const struct plan *plan, enum project_role role);
 

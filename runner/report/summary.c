@@ -31,6 +31,10 @@ static bool crashed(const struct report_container *c) {
         return false;
     if (c->oom_killed)
         return true;
+    /* What our stop leaves behind is not held against it. */
+    if (c->found_ended)
+        return c->exit_code != 0 && c->exit_code != 130 && c->exit_code != 137 &&
+               c->exit_code != 143;
     /* These end by themselves; how, is judged by the steps that wait for it. */
     bool ends = text_equal(c->role, "loader") || text_equal(c->role, "prepare");
     if (!c->stopped_by_us)

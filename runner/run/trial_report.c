@@ -123,6 +123,7 @@ static void describe_end(const struct trial *t, size_t i, struct report_containe
         .oom_killed = c->oom_killed,
         .restarts = c->restarts,
         .stopped_by_us = c->stopped_by_us,
+        .found_ended = plan_is_rest(t->plan) && !c->stopped_by_us,
         .last_lines = c->last_lines,
     };
 }
