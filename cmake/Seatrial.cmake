@@ -75,20 +75,28 @@ function(seatrial_test label name)
   set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 120)
 endfunction()
 
-# seatrial_bats(LABEL NAME file [ONCE]): the file's tests run commands as users do. They find the programs in $SEATRIAL_BIN
-# and the tree in $SEATRIAL_SOURCE. Tests of one engine (label rig) run one after the other. ONCE: the tests do not depend
-# on how the programs are compiled, so that script/test runs them for one build only (label once).
+# seatrial_bats(LABEL NAME file [ONCE | CHECKED] [OWN_HOSTS] [TIMEOUT seconds]): the file's tests run commands as users do. They
+# find the programs in $SEATRIAL_BIN and the tree in $SEATRIAL_SOURCE. Tests of the one engine that all share (label rig) run
+# one after the other, those that make hosts of their own (OWN_HOSTS) beside them. script/test runs each for both builds, but
+# ONCE (label once), which does not depend on how the programs are compiled, only for the optimised one, and CHECKED (label
+# checked), which takes long, only for the one that sees more.
 function(seatrial_bats label name file)
-  cmake_parse_arguments(ARG "ONCE" "" "" ${ARGN})
+  cmake_parse_arguments(ARG "ONCE;CHECKED;OWN_HOSTS" "TIMEOUT" "" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
   add_test(NAME ${label}/${name} COMMAND bats --print-output-on-failure ${CMAKE_CURRENT_SOURCE_DIR}/${file})
   set_tests_properties(
-    ${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 300 ENVIRONMENT
+    ${label}/${name} PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT
     "SEATRIAL_BIN=${CMAKE_BINARY_DIR}/bin;SEATRIAL_SOURCE=${CMAKE_SOURCE_DIR};SEATRIAL_BUILD=${CMAKE_BINARY_DIR}")
-  if(label STREQUAL rig)
+  if(label STREQUAL rig AND NOT ARG_OWN_HOSTS)
     set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK docker)
   endif()
   if(ARG_ONCE)
     set_property(TEST ${label}/${name} APPEND PROPERTY LABELS once)
+  endif()
+  if(ARG_CHECKED)
+    set_property(TEST ${label}/${name} APPEND PROPERTY LABELS checked)
   endif()
 endfunction()
 
