@@ -172,6 +172,8 @@ int ssh_host_exec(struct tunnel *t, const struct host_exec *exec, const struct t
 
 /* ---- clock ---- */
 
+#define CLOCK_END_NS (5 * NS_PER_SEC)
+
 /* One line, its terminating newline included, of at most `size` bytes. */
 static int read_line(int fd, const struct task *task, char *line, size_t size, struct error *err) {
     size_t at = 0;
@@ -224,7 +226,12 @@ int ssh_host_clock_offset(struct tunnel *t, const struct task *task, struct host
     for (int i = 0; i < CLOCK_PROBES; i++) {
         struct host_clock one;
         if (probe_clock(io, task, &one, err) < 0) {
-            tunnel_abandon(t, job);
+            struct task brief = task_within(task, CLOCK_END_NS);
+            struct error why = ERROR_NULL;
+            if (err->kind != ERROR_UNREACHABLE)
+                tunnel_abandon(t, job);
+            else if (tunnel_wait(t, job, &brief, &why) < 0 && why.kind != ERROR_TIMEOUT)
+                *err = why; /* of the command, which knows more than that it is gone */
             return -1;
         }
         if (one.uncertain_ns < best.uncertain_ns)

@@ -33,6 +33,9 @@ enum {
 #define TUNNEL_ACCEPT_RETRY_NS (100 * NS_PER_MS)
 /* A refused engine connection reads its explanation. */
 #define TUNNEL_REFUSE_NS (5 * NS_PER_SEC)
+/* How long a command or engine connection may wait for a session where engine connections are some
+ */
+#define TUNNEL_SESSION_QUEUE_NS (20 * NS_PER_SEC)
 
 #define NO_FD SIZE_MAX
 

@@ -214,6 +214,29 @@ static int start_link(struct tunnel *t, struct link *link, struct error *err) {
     return 0;
 }
 
+/* Where engine connections are sessions, and sshd allows few of them, those that are kept open can
+ * take all the room: then nothing would ever make any. */
+static void waited(struct tunnel *t, struct link *link) {
+    struct error limit = ERROR_NULL;
+    bool engine_takes_sessions =
+        t->way == ENGINE_WAY_DIAL_STDIO || t->way == ENGINE_WAY_SUDO_DIAL_STDIO;
+    if (!link->session || !t->sessions_max || !engine_takes_sessions ||
+        instant_ns_between(link->since, clock_instant()) < TUNNEL_SESSION_QUEUE_NS)
+        return;
+    error_set(&limit, ERROR_REFUSED,
+              "sshd allows %zu sessions at a time (MaxSessions), and all are taken: the engine is "
+              "reached by `%s`",
+              t->sessions_max, engine_way_name(t->way));
+    error_hint(&limit, "raise MaxSessions in its sshd_config, or let this user open the engine's "
+                       "socket (group docker)");
+    if (!link->engine || link->fd < 0) {
+        fail_link(t, link, &limit);
+        return;
+    }
+    finish_job(link, -1, &limit);
+    link_begin_refusing(link, &limit);
+}
+
 static int step_link(struct tunnel *t, struct link *link, struct error *err) {
     if (link->job && atomic_load(&link->job->abandoned))
         link->unwanted = true;
@@ -244,7 +267,7 @@ static int step_link(struct tunnel *t, struct link *link, struct error *err) {
             link_enter(link, LINK_GONE);
         }
         return 0;
-    case LINK_WAITING:
+    case LINK_WAITING: waited(t, link); return 0;
     case LINK_OPENING:
     case LINK_GONE: return 0;
     }

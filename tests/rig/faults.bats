@@ -45,6 +45,15 @@ load faults
   rest_is_clean
 }
 
+@test "where the engine needs sudo, and sshd allows one session, that is said instead of waiting for ever" {
+  rig sshd 3 'MaxSessions 1'
+  sed -i 's/ssh: h3/ssh: sudoer@h3/' "$folder/deployment.yaml"
+  run -1 seatrial run
+  [[ $output == *"FAILED check h3"*"sshd allows 1 sessions at a time (MaxSessions)"* ]]
+  [[ $output == *"hint: raise MaxSessions"* ]]
+  rest_is_clean
+}
+
 @test "a full disk is noticed before anything is started, and when it fills up while an image comes" {
   rig disk 2 100m
   rig fill 2 500000
