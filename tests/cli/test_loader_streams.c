@@ -82,7 +82,7 @@ static void in_the_open_loop_a_server_that_never_answers_makes_timeouts(void **s
     cleanup(stage_down) struct stage s = stage_empty();
     struct server_counts counts =
         load(&s, (struct server_script){.answer = SERVER_ANSWERS_NEVER, .only_each = 10},
-             "--rate 1000 -b 200 --clients 50 --request-timeout 100ms");
+             "--rate 1000 -b 200 --clients 50 --request-timeout 3s");
     assert_status(&s, 1);
     assert_counts(&s, 180, 20, 0, 0);
     assert_true(counts.connections > 50); /* their answers could still have come */
