@@ -15,7 +15,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { TAIL_MAX_BYTES = 16 << 10 };
+enum {
+    TAIL_MAX_BYTES = 16 << 10,
+    /* There is a thread for every container of the trial: hundreds, which the usual 8 MiB each
+     * would make gigabytes of address space, and memory where that is limited or locked. */
+    STACK_BYTES = 512 << 10,
+};
 
 /* A slow container's lines shall be seen by who reads the file meanwhile. */
 #define FLUSH_NS (200 * NS_PER_MS)
@@ -125,6 +130,16 @@ static void *follow_main(void *arg) {
     return NULL;
 }
 
+static int start_thread(struct log_follow *f) {
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    int r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (r == 0)
+        r = pthread_create(&f->thread, &attr, follow_main, f);
+    pthread_attr_destroy(&attr);
+    return r;
+}
+
 static void follow_free(struct log_follow *f) {
     cancel_deinit(&f->cancel);
     if (f->ended_fd >= 0)
@@ -147,7 +162,7 @@ int log_follow_start(const struct log_source *source, const char *path, struct l
         return -1;
     }
     f->out.watch = watch;
-    int r = pthread_create(&f->thread, NULL, follow_main, f);
+    int r = start_thread(f);
     if (r) {
         struct error ignored = ERROR_NULL;
         close_log(&f->out, &ignored);
