@@ -42,8 +42,8 @@ struct report_container {
     int64_t exit_code;
     bool oom_killed;
     int64_t restarts;
-    bool stopped_by_us;     /* it ran until we ended it */
-    bool found_ended;       /* before an earlier trial's rest was looked at: who ended it is not known */
+    bool stopped_by_us; /* it ran until we ended it */
+    bool found_ended; /* before an earlier trial's rest was looked at: who ended it is not known */
     const char *last_lines; /* of its output, when it ended by itself with an error; else NULL */
 };
 

@@ -78,8 +78,11 @@ int act_create_container(struct act *act, struct error *err) {
     struct task task = act_cleanup_task(act);
     int r = c->created ? 0 : engine_container_create(act->engine, &d.spec, &task, c->id, err);
     description_deinit(&d);
-    if (r < 0 && (err->kind != ERROR_CONFLICT || act->tries == 0 || adopt_container(act, err) < 0))
+    if (r < 0 &&
+        (err->kind != ERROR_CONFLICT || act->tries == 0 || adopt_container(act, err) < 0)) {
+        c->maybe_created |= err->kind == ERROR_UNREACHABLE || err->kind == ERROR_TIMEOUT;
         return -1;
+    }
     c->created = true;
     if (check_image(act, err) < 0)
         return -1;

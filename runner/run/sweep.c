@@ -78,13 +78,14 @@ static bool made_something(const struct trial *t, size_t host) {
     return false;
 }
 
-/* Nobody answers: then all that was made and not seen removed may still be there. */
+/* Nobody answers: then all that was made, or may have been, and was not seen removed may still be
+ * there. */
 static void suspect(struct trial *t, size_t host) {
     static const char silent[] = " (its engine does not answer)";
     const struct project *project = t->plan->project;
     for (size_t i = 0; i < t->plan->container_count; i++)
-        if (t->plan->containers[i].host == host && t->containers[i].created &&
-            !t->containers[i].removed)
+        if (t->plan->containers[i].host == host && !t->containers[i].removed &&
+            (t->containers[i].created || t->containers[i].maybe_created))
             leave(t, host, "container", t->plan->containers[i].name, silent);
     for (size_t i = 0; i < project->network_count; i++)
         if (*trial_network_made(t, host, i))

@@ -64,6 +64,7 @@ struct trial_container {
     char id[ENGINE_ID_SIZE];
     char *folder; /* in the results */
     char *image_id;
+    bool maybe_created; /* it was asked for, and no answer came */
     bool created, started;
     bool ended; /* exit_code, oom_killed and restarts are known */
     bool stopped_by_us;
