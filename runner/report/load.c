@@ -149,7 +149,7 @@ static void set_requests(const struct report_loads *loads, const char *shape, st
 }
 
 static void set_window(const struct report_loads *loads, int64_t base_ns, struct json *into) {
-    double seconds = 0, from = INFINITY, to = 0, acknowledged = 0;
+    double seconds = 0, from = (double)INFINITY, to = 0, acknowledged = 0;
     EACH_REPORTED(loads, l) {
         struct span s = span_of(l, base_ns);
         seconds = fmax(seconds, s.start + s.seconds);
