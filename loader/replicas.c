@@ -33,7 +33,6 @@ struct voting {
     struct line waiting;
     struct queue *queues; /* by replica; the primary's is the one of all requests */
     struct retry retry;
-    uint64_t resent;
 };
 
 struct replicas {
@@ -233,7 +232,6 @@ static void resend(struct replicas *r, uint32_t client, uint64_t now_ns) {
         enqueue(r, client, &request);
     send_to_backups(r, client, &request);
     f->resend_ns = now_ns;
-    r->voting.resent++;
     line_remove(&r->voting.waiting, r->voting.links, client);
     line_append(&r->voting.waiting, r->voting.links, client);
 }
