@@ -23,6 +23,55 @@ static int read_build_labels(const struct yaml_node *value, void *target, void *
     return read_labels(value, reading, &build->labels, err);
 }
 
+/* IMAGE, or type=registry,ref=IMAGE: nothing else reaches an engine without a session. */
+static int read_cache_from(const struct yaml_node *value, void *target, void *reading,
+                           struct error *err) {
+    (void)reading;
+    struct project_build *build = target;
+    char **list;
+    if (yaml_want(value, YAML_SEQUENCE, err) < 0 || yaml_get_texts(value, &list, err) < 0)
+        return -1;
+    build->cache_from = list;
+    for (size_t i = 0; list[i]; i++) {
+        if (!text_starts(list[i], "type="))
+            continue;
+        const char *image = text_starts(list[i], "type=registry,ref=") ? list[i] + 18 : "";
+        if (!*image || strchr(image, ','))
+            return yaml_error(value->items[i], err,
+                              "'cache_from' of this type needs a BuildKit session, which is not "
+                              "supported: name an image, or type=registry,ref=IMAGE");
+        char *copy = text_dup(image);
+        free(list[i]);
+        list[i] = copy;
+    }
+    return 0;
+}
+
+static int read_platforms(const struct yaml_node *value, void *target, void *reading,
+                          struct error *err) {
+    (void)reading;
+    struct project_build *build = target;
+    char **list;
+    if (yaml_want(value, YAML_SEQUENCE, err) < 0 || yaml_get_texts(value, &list, err) < 0)
+        return -1;
+    bool several = list[0] && list[1];
+    free(build->platform);
+    build->platform = text_dup(list[0]);
+    texts_free(list);
+    return several ? yaml_error(value, err,
+                                "several 'platforms' need a BuildKit session, which is not "
+                                "supported: name one")
+                   : 0;
+}
+
+static int needs_session(const struct yaml_node *value, void *target, void *reading,
+                         struct error *err) {
+    (void)target;
+    (void)reading;
+    return yaml_error(value, err, "'%s' needs a BuildKit session, which is not supported",
+                      value->name);
+}
+
 static const struct yaml_field build_fields[] = {
     YAML_VALUE("context", TEXT, AT(context)),
     YAML_VALUE("dockerfile", TEXT, AT(dockerfile)),
@@ -33,20 +82,20 @@ static const struct yaml_field build_fields[] = {
     YAML_VALUE("network", TEXT, AT(network)),
     YAML_VALUE("no_cache", BOOL, AT(no_cache)),
     YAML_VALUE("pull", BOOL, AT(pull)),
-    YAML_UNSUPPORTED("additional_contexts"),
-    YAML_UNSUPPORTED("cache_from"),
-    YAML_UNSUPPORTED("cache_to"),
-    YAML_UNSUPPORTED("dockerfile_inline"),
-    YAML_UNSUPPORTED("entitlements"),
+    YAML_VALUE("dockerfile_inline", TEXT, AT(dockerfile_inline)),
+    YAML_READ_VALUE("cache_from", read_cache_from),
+    YAML_READ_VALUE("platforms", read_platforms),
+    YAML_READ_VALUE("additional_contexts", needs_session),
+    YAML_READ_VALUE("cache_to", needs_session),
+    YAML_READ_VALUE("entitlements", needs_session),
     YAML_UNSUPPORTED("extra_hosts"),
     YAML_UNSUPPORTED("isolation"),
-    YAML_UNSUPPORTED("platforms"),
     YAML_UNSUPPORTED("privileged"),
     YAML_UNSUPPORTED("provenance"),
     YAML_UNSUPPORTED("sbom"),
-    YAML_UNSUPPORTED("secrets"),
+    YAML_READ_VALUE("secrets", needs_session),
     YAML_UNSUPPORTED("shm_size"),
-    YAML_UNSUPPORTED("ssh"),
+    YAML_READ_VALUE("ssh", needs_session),
     YAML_UNSUPPORTED("ulimits"),
 };
 #undef AT
@@ -64,6 +113,8 @@ int read_build(const struct yaml_node *value, void *target, void *reading, struc
     if (value->type == YAML_MAPPING) {
         if (yaml_read(value, &build_table, service->build, reading, err) < 0)
             return -1;
+        if (service->build->dockerfile && service->build->dockerfile_inline)
+            return yaml_error(value, err, "'dockerfile' and 'dockerfile_inline' are both given");
         if (!service->build->context)
             service->build->context = text_dup(".");
     } else {

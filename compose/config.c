@@ -126,11 +126,17 @@ static void write_build(struct yaml_writer *w, const struct project *project,
     cleanup_free char *context = project_build_context(project, s, NULL);
     open_mapping(w, "build");
     pairs(w, "args", b->args);
+    texts(w, "cache_from", b->cache_from);
     text(w, "context", context);
-    text(w, "dockerfile", b->dockerfile ? b->dockerfile : "Dockerfile");
+    if (b->dockerfile_inline)
+        text(w, "dockerfile_inline", b->dockerfile_inline);
+    else
+        text(w, "dockerfile", b->dockerfile ? b->dockerfile : "Dockerfile");
     pairs(w, "labels", b->labels);
     text(w, "network", b->network);
     truth(w, "no_cache", b->no_cache);
+    if (b->platform)
+        texts(w, "platforms", (char *[]){b->platform, NULL});
     truth(w, "pull", b->pull);
     texts(w, "tags", b->tags);
     text(w, "target", b->target);
@@ -343,6 +349,7 @@ static void write_seatrial(struct yaml_writer *w, const struct project_service *
         return;
     open_mapping(w, "x-seatrial");
     texts(w, "collect", x->collect);
+    texts(w, "context_allow", x->context_allow);
     text(w, "cores", x->cores);
     texts(w, "data", x->data);
     text(w, "fleet", x->fleet);
@@ -412,6 +419,7 @@ static void write_environment_to_privileged(struct yaml_writer *w,
     number(w, "oom_score_adj", s->oom_score_adj);
     text(w, "pid", s->pid_mode);
     number(w, "pids_limit", s->pids_max);
+    text(w, "platform", s->platform);
     write_ports(w, s);
     write_hooks(w, "pre_stop", s->pre_stop, s->pre_stop_count);
     truth(w, "privileged", s->privileged);

@@ -19,6 +19,9 @@ static void free_build(struct project_build *build) {
     env_pairs_free(build->args);
     env_pairs_free(build->labels);
     texts_free(build->tags);
+    texts_free(build->cache_from);
+    free(build->dockerfile_inline);
+    free(build->platform);
     free(build->network);
     free(build);
 }
@@ -63,15 +66,16 @@ static void free_lists(struct project_service *s) {
 }
 
 static void free_service(struct project_service *s) {
-    char *texts[] = {s->name,           s->image,          s->user,          s->working_dir,
-                     s->hostname,       s->cpuset,         s->domainname,    s->container_name,
-                     s->pid_mode,       s->ipc_mode,       s->network_mode,  s->stop_signal,
-                     s->restart,        s->log_driver,     s->cgroup_parent, s->seatrial.fleet,
-                     s->seatrial.cores, s->seatrial.output};
-    char **lists[] = {s->command,       s->entrypoint,      s->extra_hosts, s->dns,
-                      s->dns_search,    s->dns_options,     s->cap_add,     s->cap_drop,
-                      s->devices,       s->security_opt,    s->group_add,   s->healthcheck.test,
-                      s->seatrial.data, s->seatrial.collect};
+    char *texts[] = {s->name,           s->image,           s->user,          s->working_dir,
+                     s->hostname,       s->cpuset,          s->domainname,    s->container_name,
+                     s->pid_mode,       s->ipc_mode,        s->network_mode,  s->stop_signal,
+                     s->restart,        s->log_driver,      s->cgroup_parent, s->seatrial.fleet,
+                     s->seatrial.cores, s->seatrial.output, s->platform};
+    char **lists[] = {s->command,       s->entrypoint,       s->extra_hosts,
+                      s->dns,           s->dns_search,       s->dns_options,
+                      s->cap_add,       s->cap_drop,         s->devices,
+                      s->security_opt,  s->group_add,        s->healthcheck.test,
+                      s->seatrial.data, s->seatrial.collect, s->seatrial.context_allow};
     struct env_pair *pairs[] = {s->environment, s->labels, s->tmpfs, s->sysctls, s->log_options};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);

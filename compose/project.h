@@ -54,7 +54,10 @@ struct project_build {
     char *target;
     struct env_pair *args; /* value NULL: not set anywhere, the Dockerfile's default */
     struct env_pair *labels;
-    char **tags; /* besides the service's image */
+    char **tags;             /* besides the service's image */
+    char **cache_from;       /* images whose layers may be used again */
+    char *dockerfile_inline; /* the Dockerfile itself; NULL: a file */
+    char *platform;          /* NULL: the service's, else the engine's own */
     char *network;
     bool no_cache;
     bool pull;
@@ -147,7 +150,8 @@ struct project_seatrial { /* x-seatrial */
     char *cores;      /* where core dumps appear in the container; NULL: none are collected */
     char **data;      /* what --copy-data fetches */
     char **collect;
-    char *output; /* prepare: the folder that every other container is given; NULL: none */
+    char **context_allow; /* files of the build context that may look like secrets: patterns */
+    char *output;         /* prepare: the folder that every other container is given; NULL: none */
     struct project_named_port *ports;
     size_t port_count;
 };
@@ -164,6 +168,7 @@ struct project_service {
     struct project_env_file *env_files;
     size_t env_file_count;
     struct env_pair *labels;
+    char *platform; /* that its image is built for; NULL: the engine's own */
     char *user;
     char *working_dir;
     char *hostname;

@@ -135,6 +135,7 @@ static const struct yaml_field fields[] = {
     YAML_READ_VALUE("collect", read_collect),
     YAML_READ_VALUE("ports", read_named_ports),
     YAML_READ_VALUE("output", read_output),
+    YAML_VALUE("context_allow", TEXTS, AT(context_allow)),
 };
 #undef AT
 static const struct yaml_table table = YAML_TABLE("'x-seatrial'", fields);

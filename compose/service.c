@@ -175,7 +175,7 @@ static const struct yaml_field fields[] = {
     YAML_INT_VALUE("oom_score_adj", AT(oom_score_adj), -1000, 1000),
     YAML_READ_VALUE("pid", read_pid),
     YAML_READ_VALUE("pids_limit", read_limit_pids),
-    YAML_UNSUPPORTED("platform"),
+    YAML_VALUE("platform", TEXT, AT(platform)),
     YAML_READ_VALUE("ports", read_ports),
     YAML_UNSUPPORTED("post_start"),
     YAML_READ_VALUE("pre_stop", read_pre_stop),
@@ -251,6 +251,10 @@ int read_service(const struct yaml_node *name, const struct yaml_node *value,
     warn_of_slips(value, reading->project);
     if (!service->image && !service->build)
         return yaml_error(name, err, "service '%s' has neither 'image' nor 'build'", name->text);
+    if (service->platform && !service->build)
+        return yaml_error(name, err,
+                          "'platform' of a service without 'build' (%s) is not supported yet",
+                          name->text);
     service->image_given = service->image != NULL;
     if (!service->image)
         service->image = text_format("%s-%s", reading->project->name, service->name);

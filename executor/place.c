@@ -1,6 +1,6 @@
 #include "executor/place.h"
 
-#include "executor/core/core.h"
+#include "executor/pbft/pbft.h"
 
 #include "lib/memory.h"
 #include "lib/wire.h"
@@ -22,9 +22,12 @@ static int find_address(const struct cluster *cluster, uint32_t index,
 
 static int find_all(struct place *place, struct error *err) {
     size_t n = cluster_count(place->cluster, "replica");
-    if (n == 0 || n > CORE_REPLICAS_MAX)
-        return error_set(err, ERROR_CONFIG, "%zu containers of role replica, only 1 to %d", n,
-                         CORE_REPLICAS_MAX);
+    if (n == 0 || n > PBFT_REPLICAS_MAX) {
+        error_set(err, ERROR_CONFIG, "%zu containers of role replica, only 1 to %d", n,
+                  PBFT_REPLICAS_MAX);
+        return error_hint(err, "deploy 1, or 3f + 1 up to %d, of the service of role replica",
+                          PBFT_REPLICAS_MAX);
+    }
     if (strlen(place->cluster->run) >= WIRE_RUN_SIZE)
         return error_set(err, ERROR_CONFIG, "the run id is longer than %d characters",
                          WIRE_RUN_SIZE - 1);
@@ -33,6 +36,40 @@ static int find_all(struct place *place, struct error *err) {
     for (uint32_t i = 0; i < n; i++)
         if (find_address(place->cluster, i, &place->addresses[i], err) < 0)
             return -1;
+    return 0;
+}
+
+/* Never without keys unless that was said. */
+static int find_keys(const struct replica_options *options, struct place *place,
+                     struct error *err) {
+    const struct principal self = {.role = PRINCIPAL_REPLICA, .index = place->replica};
+    if (options->insecure)
+        return 0;
+    if (identity_open(options->keys, self, place->n, &place->identity, err) == 0)
+        return 0;
+    error_wrap(err, "the keys of replica %u", place->replica);
+    if (err->kind == ERROR_NOT_FOUND) {
+        err->kind = ERROR_CONFIG;
+        return error_hint(err, "a service of role prepare with `replica keygen` makes keys "
+                               "(docs/AUTHENTICATION.md); --insecure does without");
+    }
+    return -1;
+}
+
+int place_find_as_loader(const char *cluster, const char *keys, uint16_t loader, struct place *ret,
+                         struct error *err) {
+    cleanup(place_deinit) struct place place = PLACE_NULL;
+    const struct principal self = {.role = PRINCIPAL_LOADER, .index = loader};
+    if (cluster_load(cluster, &place.cluster, err) < 0)
+        return -1;
+    if (find_all(&place, err) < 0)
+        return error_wrap(err, "'%s'", cluster);
+    if (keys && identity_open(keys, self, place.n, &place.identity, err) < 0) {
+        error_wrap(err, "the keys of loader %u", loader);
+        return error_hint(err, "--cluster-keys says where they are; --insecure does without");
+    }
+    *ret = place;
+    place = PLACE_NULL;
     return 0;
 }
 
@@ -49,6 +86,8 @@ int place_find(const struct replica_options *options, struct place *ret, struct 
         return error_set(err, ERROR_CONFIG, "this is replica %lld, but '%s' has only %u (from 0)",
                          (long long)options->index, options->cluster, place.n);
     place.replica = (uint16_t)options->index;
+    if (find_keys(options, &place, err) < 0)
+        return -1;
     *ret = place;
     place = PLACE_NULL;
     return 0;
@@ -58,5 +97,7 @@ void place_deinit(struct place *place) {
     if (place->cluster)
         cluster_free(place->cluster);
     free(place->addresses);
+    if (place->identity)
+        identity_free(place->identity);
     *place = PLACE_NULL;
 }

@@ -1,18 +1,23 @@
 #include "executor/pre_execution.h"
 
+#include "executor/chain/write_set.h"
 #include "executor/storage.h"
 
+#include "lib/cleanup.h"
 #include "lib/memory.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 /* A ring; positions only rise: taken <= finished and begun <= pushed. */
 struct pre_execution {
+    const struct handler *handler;
+    const struct auth *auth;
     int fd;
     pthread_t threads[PRE_EXECUTION_THREADS];
     unsigned thread_count;
@@ -23,16 +28,40 @@ struct pre_execution {
     struct pre_execution_job waiting[PRE_EXECUTION_WAITING_MAX];
     uint64_t begun;
     uint64_t pushed;
-    void *finished[PRE_EXECUTION_WAITING_MAX]; /* room for all: see pre_execution_push */
+    struct pre_execution_job finished[PRE_EXECUTION_WAITING_MAX]; /* room for all, see below */
     uint64_t finished_end;
     uint64_t taken;
+    uint64_t bytes; /* of those that were pushed and not taken */
 };
 
-static void finish(struct pre_execution *p, void *request) {
+static void finish(struct pre_execution *p, const struct pre_execution_job *job) {
     const uint64_t one = 1;
-    p->finished[p->finished_end++ % PRE_EXECUTION_WAITING_MAX] = request;
+    p->finished[p->finished_end++ % PRE_EXECUTION_WAITING_MAX] = *job;
     ssize_t n = write(p->fd, &one, sizeof one);
     assert(n == sizeof one);
+}
+
+/* The digest of its write set. */
+static void make_write_set(const struct pre_execution *p, struct pre_execution_job *job) {
+    struct error err = ERROR_NULL;
+    size_t size = p->handler->write_set_size(job->command);
+    cleanup_free uint8_t *bytes = mem_alloc(size ? size : 1);
+    cleanup(write_set_deinit) struct write_set set;
+    write_set_init(&set, size / WRITE_SET_ENTRY_HEAD < COMMAND_KEYS_MAX
+                             ? size / WRITE_SET_ENTRY_HEAD + 1
+                             : COMMAND_KEYS_MAX);
+    p->handler->expand(job->command, bytes);
+    int r = write_set_read(&set, bytes, size, &err);
+    assert(r == 0); /* it is what a handler makes */
+    memcpy(job->execution.write_set, set.digest, sizeof job->execution.write_set);
+}
+
+static void execute(const struct pre_execution *p, struct pre_execution_job *job) {
+    storage_execute(job->execution_ms, job->busy_wait);
+    if (!job->command)
+        return;
+    make_write_set(p, job);
+    execution_sign(p->auth, job->digest, &job->execution, job->signature);
 }
 
 static void *work(void *argument) {
@@ -45,19 +74,22 @@ static void *work(void *argument) {
         }
         struct pre_execution_job job = p->waiting[p->begun++ % PRE_EXECUTION_WAITING_MAX];
         pthread_mutex_unlock(&p->lock);
-        storage_execute(job.execution_ms, job.busy_wait);
+        execute(p, &job);
         pthread_mutex_lock(&p->lock);
-        finish(p, job.request);
+        finish(p, &job);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
-int pre_execution_new(struct pre_execution **ret, struct error *err) {
+int pre_execution_new(const struct handler *handler, const struct auth *auth,
+                      struct pre_execution **ret, struct error *err) {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return error_set_os(err, ERROR_IO, errno, "eventfd");
     struct pre_execution *p = mem_new(struct pre_execution);
+    p->handler = handler;
+    p->auth = auth;
     p->fd = fd;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
@@ -73,7 +105,7 @@ void pre_execution_free(struct pre_execution *p, void (*release)(void *request))
     for (unsigned i = 0; i < p->thread_count; i++)
         pthread_join(p->threads[i], NULL);
     for (; p->taken < p->finished_end; p->taken++)
-        release(p->finished[p->taken % PRE_EXECUTION_WAITING_MAX]);
+        release(p->finished[p->taken % PRE_EXECUTION_WAITING_MAX].request);
     for (; p->begun < p->pushed; p->begun++)
         release(p->waiting[p->begun % PRE_EXECUTION_WAITING_MAX].request);
     pthread_cond_destroy(&p->wake);
@@ -97,7 +129,9 @@ bool pre_execution_push(struct pre_execution *p, const struct pre_execution_job 
         start_threads(p);
     pthread_mutex_lock(&p->lock);
     /* Running ones count as waiting until they are taken, so that `finished` always has room. */
-    bool room = p->thread_count > 0 && p->pushed - p->taken < PRE_EXECUTION_WAITING_MAX;
+    bool room = p->thread_count > 0 && p->pushed - p->taken < PRE_EXECUTION_WAITING_MAX &&
+                p->bytes + job->size_bytes <= PRE_EXECUTION_BYTES_MAX;
+    p->bytes += room ? job->size_bytes : 0;
     if (room)
         p->waiting[p->pushed++ % PRE_EXECUTION_WAITING_MAX] = *job;
     pthread_mutex_unlock(&p->lock);
@@ -106,20 +140,28 @@ bool pre_execution_push(struct pre_execution *p, const struct pre_execution_job 
     return room;
 }
 
+uint64_t pre_execution_count(struct pre_execution *p) {
+    pthread_mutex_lock(&p->lock);
+    uint64_t count = p->pushed - p->taken;
+    pthread_mutex_unlock(&p->lock);
+    return count;
+}
+
 int pre_execution_fd(const struct pre_execution *p) {
     return p->fd;
 }
 
-void *pre_execution_take(struct pre_execution *p) {
+bool pre_execution_take(struct pre_execution *p, struct pre_execution_job *ret) {
     uint64_t count;
-    void *request = NULL;
     pthread_mutex_lock(&p->lock);
-    if (p->taken < p->finished_end) {
-        request = p->finished[p->taken++ % PRE_EXECUTION_WAITING_MAX];
+    bool there = p->taken < p->finished_end;
+    if (there) {
+        *ret = p->finished[p->taken++ % PRE_EXECUTION_WAITING_MAX];
+        p->bytes -= ret->size_bytes;
     } else {
         ssize_t n = read(p->fd, &count, sizeof count);
         (void)n; /* nothing to read is fine too */
     }
     pthread_mutex_unlock(&p->lock);
-    return request;
+    return there;
 }

@@ -1,13 +1,13 @@
+/* The life of a replica, and its loop. */
+
 #include "executor/replica.h"
 
-#include "executor/core/codec.h"
-#include "executor/pre_execution.h"
 #include "executor/request.h"
 #include "executor/result.h"
-#include "executor/storage.h"
-#include "executor/words.h"
+#include "executor/shell.h"
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/text.h"
@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -25,270 +25,63 @@
 /* Answers that are still in our hands when we may stop get this long to go out. */
 #define FAREWELL_NS (2 * NS_PER_SEC)
 
-struct replica {
-    const struct replica_options *options;
-    const struct place *place;
-    struct loop loop;
-    struct transport *transport;
-    struct storage *storage;
-    struct pre_execution *pre_execution;
-    struct watch storage_watch;
-    struct watch pre_execution_watch;
-    struct watch signal_watch;
-    struct sha256 hash;
-    void *core_memory;
-    struct core *core;
-    struct core_update *update; /* of the step that is carried out */
-    bool stepping;
-    bool drained;
-    bool storage_failed;
-    bool stopping;    /* a signal said so */
-    uint32_t reads;   /* that wait for their time or for the store */
-    bool read_failed; /* one, and the log has it */
-    uint64_t timer_ns;
-    uint8_t digest[SHA256_SIZE]; /* of the last stored block */
-};
+/* ---- the core ---- */
 
-static void step(struct replica *r, struct core_event *event);
-
-/* ---- what the core wants ---- */
-
-static void send_reply(struct replica *r, uint64_t origin, struct wire_reply *reply) {
-    uint8_t frame[WIRE_REPLY_SIZE_MAX];
-    reply->replica = r->place->replica;
-    transport_send_client(r->transport, origin, frame, wire_reply_encode(reply, frame));
+/* The requests that it brings are the core's now. */
+static void note_received(struct replica *r, const struct pbft_event *event) {
+    const struct pbft_message *m = &event->message;
+    bool batch = event->type == PBFT_MESSAGE &&
+                 (m->type == PBFT_PRE_PREPARE || m->type == PBFT_BATCH || m->type == PBFT_FORWARD);
+    if (event->type == PBFT_REQUEST)
+        request_goes_on(request_of(&event->request), STAGE_ORDER, r->now_ns, r->stages);
+    for (uint32_t i = 0; batch && i < m->count; i++)
+        request_goes_on(request_of(&m->requests[i]), STAGE_ORDER, r->now_ns, r->stages);
 }
 
-static void do_reply(struct replica *r, const struct core_action *action) {
-    struct wire_reply reply = {
-        .client = action->request.client,
-        .number = action->request.number,
-        .status = words_reply_status(action->status),
-        .height = action->height,
-    };
-    memcpy(reply.digest, action->digest, sizeof reply.digest);
-    snprintf(reply.text, sizeof reply.text, "%s", words_reason(action->reason));
-    send_reply(r, action->request.origin, &reply);
-}
-
-static void do_store(struct replica *r, const struct core_action *action) {
-    struct request *request = request_of(&action->request);
-    struct storage_job job = {
-        .height = action->height,
-        .request = request_ref(request),
-        .command = request->command,
-        .busy_wait = request->flags & WIRE_REQUEST_BUSY_WAIT,
-        .skip_execution = action->request.pre_executed,
-    };
-    memcpy(job.request_digest, request->digest, sizeof job.request_digest);
-    storage_push(r->storage, &job);
-}
-
-static void do_send(struct replica *r, const struct core_action *action) {
-    uint8_t head[CODEC_HEAD_SIZE_MAX];
-    const struct core_message *m = &action->message;
-    const struct request *request = m->type == CORE_APPEND ? request_of(&m->request) : NULL;
-    transport_send_peer(r->transport, action->peer, head, codec_encode(m, head),
-                        request ? request->blob : NULL, request ? request->offset : 0);
-}
-
-static void do_note(const struct core_action *action) {
-    char text[256];
-    bool warning = words_note(action, text, sizeof text);
-    log_write("core", warning ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", text);
-}
-
-static void carry_out(struct replica *r, const struct core_action *action) {
-    switch (action->type) {
-    case CORE_STORE: do_store(r, action); return;
-    case CORE_SEND: do_send(r, action); return;
-    case CORE_REPLY: do_reply(r, action); return;
-    case CORE_RELEASE: request_unref(request_of(&action->request)); return;
-    case CORE_DISCONNECT:
-        transport_disconnect_peer(r->transport, action->peer, "it broke the protocol");
-        return;
-    case CORE_NOTE: do_note(action); return;
-    }
-}
-
-static void step(struct replica *r, struct core_event *event) {
+static void take_steps(struct replica *r, struct pbft_event *event) {
     assert(!r->stepping); /* no action calls back */
     r->stepping = true;
     do {
-        event->now_ns = clock_instant().ns;
-        core_step(r->core, event, r->update);
+        event->now_ns = r->now_ns = clock_instant().ns;
+        if (r->stages)
+            note_received(r, event);
+        pbft_step(r->core, event, r->update);
         for (size_t i = 0; i < r->update->count; i++)
             carry_out(r, &r->update->actions[i]);
-        event->type = CORE_TICK;
+        event->type = PBFT_TICK;
     } while (r->update->more);
     r->timer_ns = r->update->timer_ns;
     r->drained = r->drained || r->update->drained;
     r->stepping = false;
 }
 
-/* ---- what the transport brings ---- */
-
-static void on_peer_up(void *context, uint16_t peer) {
-    log_info("transport", "replica %u is connected", peer);
-    step(context, &(struct core_event){.type = CORE_PEER_UP, .peer = peer});
+void step(struct replica *r, struct pbft_event *event) {
+    bool failed = r->storage_failed;
+    r->stepped = event->type != PBFT_FLUSH;
+    take_steps(r, event);
+    if (r->storage_failed && !failed)
+        take_steps(r, &(struct pbft_event){.type = PBFT_STORE_FAILED});
 }
 
-static void on_peer_down(void *context, uint16_t peer) {
-    log_info("transport", "replica %u is gone", peer);
-    step(context, &(struct core_event){.type = CORE_PEER_DOWN, .peer = peer});
-}
-
-static int on_peer_frame(void *context, uint16_t peer, const struct frame *frame,
-                         struct error *err) {
-    struct replica *r = context;
-    struct core_event event = {.type = CORE_MESSAGE, .peer = peer};
-    size_t offset;
-    if (codec_decode(frame->type, frame->body, frame->size, &event.message, &offset, err) < 0)
-        return -1;
-    if (event.message.type == CORE_APPEND) {
-        bool pre_executed = event.message.request.pre_executed;
-        struct request *request;
-        if (request_new(frame, offset, &r->hash, &request, err) < 0)
-            return -1;
-        int good = request_reads(request)
-                       ? error_set(err, ERROR_REFUSED, "read-only requests are not ordered")
-                       : request_check(request, err);
-        if (good < 0) {
-            request_unref(request);
-            return error_wrap(err, "it ordered a request that it should have refused");
-        }
-        event.message.request = request_for_core(request, pre_executed);
-    }
-    step(r, &event);
-    return 0;
-}
-
-static void order(struct replica *r, struct request *request, bool pre_executed) {
-    struct core_event event = {.type = CORE_REQUEST,
-                               .request = request_for_core(request, pre_executed)};
-    step(r, &event);
-}
-
-static void refuse(struct replica *r, struct request *request, enum wire_reply_status status,
-                   const char *why) {
-    struct wire_reply reply = {
-        .client = request->command.client, .number = request->command.number, .status = status};
-    snprintf(reply.text, sizeof reply.text, "%s", why);
-    send_reply(r, request->origin, &reply);
-    request_unref(request);
-}
-
-/* Only the primary has all that was acknowledged. */
-static enum core_reason reason_not_to_read(const struct replica *r) {
-    struct core_status status;
-    core_get_status(r->core, &status);
-    if (status.primary != r->place->replica)
-        return CORE_REASON_NOT_PRIMARY;
-    if (r->stopping)
-        return CORE_REASON_DRAINING;
-    return r->storage_failed ? CORE_REASON_STORE_FAILED : CORE_REASON_NONE;
-}
-
-static void refuse_read(struct replica *r, struct request *request, const char *why) {
-    refuse(r, request, WIRE_REPLY_OVERLOADED, why);
-    r->reads--;
-}
-
-/* Its time has been spent. */
-static void read_now(struct replica *r, struct request *request) {
-    const struct storage_read read = {.request = request, .command = request->command};
-    if (!storage_push_read(r->storage, &read))
-        refuse_read(r, request, "too many reads wait already");
-}
-
-/* Reads wait for nobody, so their execution times are spent side by side, as in pre-execution. */
-static void begin_read(struct replica *r, struct request *request) {
-    struct pre_execution_job job = {
-        .request = request,
-        .execution_ms = request->command.execution_ms,
-        .busy_wait = request->flags & WIRE_REQUEST_BUSY_WAIT,
-    };
-    enum core_reason reason = reason_not_to_read(r);
-    if (reason != CORE_REASON_NONE) {
-        refuse(r, request, WIRE_REPLY_REFUSED, words_reason(reason));
+void storing_failed(struct replica *r, const struct error *why) {
+    if (r->storage_failed)
         return;
-    }
-    r->reads++;
-    if (job.execution_ms == 0)
-        read_now(r, request);
-    else if (!pre_execution_push(r->pre_execution, &job))
-        refuse_read(r, request, "too many requests wait for pre-execution");
+    r->storage_failed = true;
+    log_error("store", "%s; nothing more is stored%s%s", why->text, why->hint[0] ? "; " : "",
+              why->hint);
+    if (!r->stepping)
+        take_steps(r, &(struct pbft_event){.type = PBFT_STORE_FAILED});
 }
 
-static void pre_execute(struct replica *r, struct request *request) {
-    struct pre_execution_job job = {
-        .request = request,
-        .execution_ms = request->command.execution_ms,
-        .busy_wait = request->flags & WIRE_REQUEST_BUSY_WAIT,
-    };
-    if (job.execution_ms == 0)
-        order(r, request, true);
-    else if (!pre_execution_push(r->pre_execution, &job))
-        refuse(r, request, WIRE_REPLY_OVERLOADED, "too many requests wait for pre-execution");
-}
-
-static int on_request(struct replica *r, uint64_t origin, const struct frame *frame,
-                      struct error *err) {
-    struct request *request;
-    struct error why = ERROR_NULL;
-    if (request_new(frame, 0, &r->hash, &request, err) < 0)
-        return -1;
-    request->origin = origin;
-    struct core_status status;
-    bool pre = request->flags & WIRE_REQUEST_PRE_EXECUTE;
-    if (request_check(request, &why) < 0) {
-        refuse(r, request, WIRE_REPLY_REFUSED, why.text);
-    } else if (request_reads(request)) {
-        begin_read(r, request);
-    } else if (pre && (core_get_status(r->core, &status), status.primary == r->place->replica)) {
-        pre_execute(r, request);
-    } else {
-        order(r, request, false);
-    }
-    return 0;
-}
-
-static void on_status_query(struct replica *r, uint64_t origin) {
-    uint8_t frame[WIRE_STATUS_SIZE_MAX];
-    struct core_status core;
-    core_get_status(r->core, &core);
-    struct wire_status status = {
-        .replica = r->place->replica,
-        .primary = core.primary,
-        .n = r->place->n,
-        .f = core.f,
-        .height = core.stored,
-        .peers_connected = core.peers_up,
-        .healthy = core.healthy,
-    };
-    memcpy(status.digest, r->digest, sizeof status.digest);
-    words_health(&core, r->place->n, status.text, sizeof status.text);
-    transport_send_client(r->transport, origin, frame, wire_status_encode(&status, frame));
-}
-
-static int on_client_frame(void *context, uint64_t origin, const struct frame *frame,
-                           struct error *err) {
-    if (frame->type == WIRE_REQUEST)
-        return on_request(context, origin, frame, err);
-    if (frame->type != WIRE_STATUS_QUERY || frame->size != 0)
-        return error_set(err, ERROR_INVALID, "a client does not say that (type %u, %zu bytes)",
-                         frame->type, frame->size);
-    on_status_query(context, origin);
-    return 0;
-}
+/* ---- what the transport asks ---- */
 
 static void on_hello(void *context, struct wire_hello_answer *answer) {
     const struct replica *r = context;
-    struct core_status status;
-    core_get_status(r->core, &status);
+    struct pbft_status status;
+    pbft_get_status(r->core, &status);
     answer->primary = status.primary;
     answer->f = status.f;
-    answer->answers = 1; /* the primary's says that f + 1 have stored it */
+    answer->answers = (uint16_t)(status.f + 1);
 }
 
 static void on_note(void *context, bool warning, const char *text) {
@@ -298,49 +91,71 @@ static void on_note(void *context, bool warning, const char *text) {
 
 /* ---- what other threads and the system bring ---- */
 
-static void take_stored(struct replica *r) {
-    struct storage_job jobs[CORE_STORED_MAX];
-    uint8_t digests[CORE_STORED_MAX][CORE_DIGEST_SIZE];
-    size_t count;
-    while ((count = storage_take(r->storage, jobs, CORE_STORED_MAX)) > 0) {
-        for (size_t i = 0; i < count; i++) {
-            memcpy(digests[i], jobs[i].digest, CORE_DIGEST_SIZE);
+/* A block of another replica, of which f + 1 have said that it is in the chain. */
+static void adoption_failed(struct replica *r, const struct storage_job *job) {
+    struct error why = ERROR_NULL;
+    error_set(&why, ERROR_INVALID, "a block that the others have cannot be taken over: %s",
+              job->problem);
+    storing_failed(r, &why);
+}
+
+static void note_stored(struct replica *r, const struct storage_job *job) {
+    (*(job->block ? &r->counts.adopted : &r->counts.executed))++;
+    if (!job->block && r->stages)
+        r->stored_ns[r->stored_count++] = job->at_ns;
+}
+
+/* Their answers are out. */
+static void note_replied(struct replica *r, uint64_t now_ns) {
+    for (uint32_t i = 0; i < r->stored_count; i++)
+        stages_record_since(r->stages, STAGE_REPLY, r->stored_ns[i], now_ns);
+    r->stored_count = 0;
+}
+
+/* How many of them are in the store now; none behind one that was refused. */
+static uint32_t take_jobs(struct replica *r, const struct storage_job *jobs, size_t count,
+                          uint8_t (*digests)[PBFT_DIGEST_SIZE]) {
+    uint32_t stored = 0;
+    for (size_t i = 0; i < count; i++) {
+        r->counts.ahead += jobs[i].ahead;
+        r->counts.conflicts += jobs[i].conflict;
+        if (jobs[i].answer)
+            send_value(r, jobs[i].request, jobs[i].height, jobs[i].answer);
+        if (jobs[i].request)
             request_unref(jobs[i].request);
-        }
-        memcpy(r->digest, jobs[count - 1].digest, sizeof r->digest);
-        struct core_event event = {.type = CORE_STORED};
-        event.stored.height = jobs[0].height;
-        event.stored.count = (uint32_t)count;
-        event.stored.digests = (const uint8_t(*)[CORE_DIGEST_SIZE])digests;
+        blob_unref(jobs[i].block);
+        if (jobs[i].refused)
+            adoption_failed(r, &jobs[i]);
+        else if (!r->storage_failed)
+            memcpy(digests[stored++], jobs[i].digest, PBFT_DIGEST_SIZE);
+        if (!jobs[i].refused)
+            note_stored(r, &jobs[i]);
+    }
+    return stored;
+}
+
+static void take_stored(struct replica *r) {
+    struct storage_job jobs[PBFT_STORED_MAX];
+    uint8_t digests[PBFT_STORED_MAX][PBFT_DIGEST_SIZE];
+    size_t count;
+    while ((count = storage_take(r->storage, jobs, PBFT_STORED_MAX)) > 0) {
+        uint64_t height = jobs[0].height;
+        uint32_t stored = take_jobs(r, jobs, count, digests);
+        if (stored == 0)
+            continue;
+        memcpy(r->digest, digests[stored - 1], sizeof r->digest);
+        struct pbft_event event = {.type = PBFT_STORED};
+        event.stored.height = height;
+        event.stored.count = stored;
+        event.stored.digests = (const uint8_t(*)[PBFT_DIGEST_SIZE])digests;
         step(r, &event);
     }
 }
 
-static void answer_read(struct replica *r, const struct storage_read *read) {
-    struct request *request = read->request;
-    struct wire_reply reply = {
-        .client = request->command.client,
-        .number = request->command.number,
-        .status = read->problem[0] ? WIRE_REPLY_REFUSED : WIRE_REPLY_OK,
-        .height = read->height,
-    };
-    memcpy(reply.digest, read->digest, sizeof reply.digest);
-    snprintf(reply.text, sizeof reply.text, "%s", read->problem);
-    if (read->problem[0] && !r->read_failed)
-        log_warn("store", "a read failed: %s; others are told, not logged", read->problem);
-    r->read_failed = r->read_failed || read->problem[0];
-    send_reply(r, request->origin, &reply);
-    request_unref(request);
-    r->reads--;
-}
-
-static void take_reads(struct replica *r) {
-    enum { READS_MAX = 16 };
-    struct storage_read reads[READS_MAX];
-    size_t count;
-    while ((count = storage_take_reads(r->storage, reads, READS_MAX)) > 0)
-        for (size_t i = 0; i < count; i++)
-            answer_read(r, &reads[i]);
+static void take_fetches(struct replica *r) {
+    char problem[STORAGE_PROBLEM_SIZE];
+    if (!transfer_take_fetches(r->transfer, r->storage, r->transport, problem))
+        log_warn("store", "a block for another replica cannot be read: %s", problem);
 }
 
 static void storage_ready(struct watch *watch, uint32_t events) {
@@ -350,24 +165,15 @@ static void storage_ready(struct watch *watch, uint32_t events) {
     (void)events;
     take_stored(r);
     take_reads(r);
-    if (!r->storage_failed && storage_failed(r->storage, &err)) {
-        r->storage_failed = true;
-        log_error("store", "%s; nothing more is stored%s%s", err.text, err.hint[0] ? "; " : "",
-                  err.hint);
-        step(r, &(struct core_event){.type = CORE_STORE_FAILED});
-    }
+    take_fetches(r);
+    if (!r->storage_failed && storage_failed(r->storage, &err))
+        storing_failed(r, &err);
 }
 
 static void pre_execution_ready(struct watch *watch, uint32_t events) {
-    struct replica *r =
-        (struct replica *)(void *)((char *)watch - offsetof(struct replica, pre_execution_watch));
-    struct request *request;
     (void)events;
-    while ((request = pre_execution_take(r->pre_execution)))
-        if (request_reads(request))
-            read_now(r, request);
-        else
-            order(r, request, true);
+    take_executed(
+        (struct replica *)(void *)((char *)watch - offsetof(struct replica, pre_execution_watch)));
 }
 
 static void signal_ready(struct watch *watch, uint32_t events) {
@@ -379,7 +185,7 @@ static void signal_ready(struct watch *watch, uint32_t events) {
         return;
     log_info("replica", "%s: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
     r->stopping = true;
-    step(r, &(struct core_event){.type = CORE_DRAIN});
+    step(r, &(struct pbft_event){.type = PBFT_DRAIN});
 }
 
 /* ---- life ---- */
@@ -400,14 +206,18 @@ static int open_store(const struct replica *r, struct store **ret, struct error 
     const struct replica_options *o = r->options;
     if (o->store == REPLICA_MEMORY)
         return store_open_memory(o->memory_max_bytes, o->memory_reserve_bytes, ret, err);
-    struct store_identity identity = {
-        .run = r->place->cluster->run, .replica = r->place->replica, .n = r->place->n};
-    return store_open_rocksdb(o->data, &identity, ret, err);
+    struct store_identity identity = {.run = r->place->cluster->run,
+                                      .replica = r->place->replica,
+                                      .n = r->place->n,
+                                      .merkle = merkle_name(o->ledger.merkle)};
+    return store_open_rocksdb(o->data, &identity, o->ledger.durability, ret, err);
 }
+
+/* ---- what was there before ---- */
 
 struct recovery {
     struct chain chain;
-    struct core *core;
+    struct pbft *core;
 };
 
 static int recover_block(void *context, uint64_t height, const uint8_t *header, size_t size,
@@ -416,14 +226,18 @@ static int recover_block(void *context, uint64_t height, const uint8_t *header, 
     struct block_header h;
     if (chain_follow(&recovery->chain, header, size, &h, err) < 0)
         return error_wrap(err, "block %llu in the store", (unsigned long long)height);
-    if (!core_recover(recovery->core, h.client, h.number, height, recovery->chain.digest))
+    struct pbft_block block = {
+        .height = height, .seq = h.sequence, .client = h.client, .number = h.number};
+    memcpy(block.parent, h.parent, sizeof block.parent);
+    memcpy(block.digest, recovery->chain.digest, sizeof block.digest);
+    if (!pbft_recover_block(recovery->core, &block))
         return error_set(err, ERROR_LIMIT, "the chain has requests of more clients than %u",
-                         CORE_CONFIG_DEFAULT.clients_max);
+                         PBFT_CONFIG_DEFAULT.clients_max);
     return 0;
 }
 
 /* Reads the chain back, and gives store and chain to the storage thread. */
-static int open_storage(struct replica *r, const struct core_config *config, struct error *err) {
+static int open_storage(struct replica *r, uint64_t *ret_height, struct error *err) {
     cleanup(store_freep) struct store *store = NULL;
     if (open_store(r, &store, err) < 0)
         return -1;
@@ -438,17 +252,82 @@ static int open_storage(struct replica *r, const struct core_config *config, str
     text_hex(r->digest, sizeof r->digest, digest);
     log_info("store", "%s at height %llu, digest %s", store_name(store),
              (unsigned long long)recovery.chain.height, digest);
-    if (storage_start(take_ptr(store), &recovery.chain, 2 * config->log_slots, &r->storage, err) <
-        0)
+    *ret_height = recovery.chain.height;
+    uint32_t jobs_max = r->config.window * PBFT_BATCH_MAX + PBFT_TRANSFER_MAX;
+    if (storage_start(take_ptr(store), &recovery.chain, &r->options->ledger, jobs_max, &r->storage,
+                      err) < 0)
         return -1;
+    if (r->options->metrics) {
+        r->stages = mem_new(struct stages);
+        r->stored_ns = mem_new_array(uint64_t, jobs_max);
+        storage_measure(r->storage, r->stages);
+    }
     r->storage_watch = (struct watch){.fd = storage_done_fd(r->storage), .ready = storage_ready};
     return loop_watch(&r->loop, &r->storage_watch, EPOLLIN, err);
 }
+
+/* The requests of a PROPOSAL: its own bytes, as a frame would bring them. */
+static int recover_requests(struct replica *r, const struct protocol_log_request *requests,
+                            uint32_t count, struct pbft_request *ret, struct error *err) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct blob *blob = requests[i].blob;
+        const struct frame frame = {.body = blob->data, .size = blob->size, .blob = blob};
+        struct request *request;
+        int good = request_new(&frame, 0, &r->hash, &r->checker, &request, err);
+        blob_unref(blob);
+        if (good == 0 && requests[i].ahead_size > 0 &&
+            (good = take_endorsed(r, request, requests[i].ahead, requests[i].ahead_size, err)) < 0)
+            request_unref(request);
+        if (good < 0)
+            return -1;
+        ret[i] = request_for_core(request);
+    }
+    return 0;
+}
+
+static int recover_record(void *context, const struct pbft_record *record,
+                          const struct protocol_log_request *requests, struct error *err) {
+    struct replica *r = context;
+    struct pbft_request of_core[PBFT_BATCH_MAX];
+    struct pbft_record copy = *record;
+    uint32_t count = requests ? record->count : 0;
+    if (recover_requests(r, requests, count, of_core, err) < 0)
+        return -1;
+    if (requests)
+        copy.requests = of_core;
+    if (!pbft_recover_record(r->core, &copy))
+        for (uint32_t i = 0; i < count; i++)
+            release_handle(r, of_core[i].handle);
+    return 0;
+}
+
+static int open_log(struct replica *r, uint64_t height, struct error *err) {
+    if (r->options->store == REPLICA_MEMORY)
+        return 0;
+    cleanup_free char *folder = path_join(r->options->data, "protocol");
+    const struct protocol_log_options options = {
+        .folder = folder,
+        .run = r->place->cluster->run,
+        .replica = r->place->replica,
+        .n = r->place->n,
+        .sync = r->options->ledger.durability != STORE_SYNC_NONE,
+    };
+    if (protocol_log_open(&options, height, recover_record, r, &r->log, err) < 0)
+        return error_wrap(err, "the protocol log");
+    struct pbft_status status;
+    pbft_get_status(r->core, &status);
+    log_info("core", "view %llu, stable checkpoint at number %llu", (unsigned long long)status.view,
+             (unsigned long long)status.stable);
+    return 0;
+}
+
+/* ---- opening ---- */
 
 static int open_transport(struct replica *r, struct error *err) {
     const struct place *place = r->place;
     struct transport_config config = {
         .run = place->cluster->run,
+        .identity = place->identity,
         .replica = place->replica,
         .n = place->n,
         .addresses = place->addresses,
@@ -460,6 +339,7 @@ static int open_transport(struct replica *r, struct error *err) {
         .peer_up = on_peer_up,
         .peer_down = on_peer_down,
         .peer_frame = on_peer_frame,
+        .client_up = on_client_up,
         .client_frame = on_client_frame,
         .hello = on_hello,
         .note = on_note,
@@ -471,41 +351,88 @@ static int open_transport(struct replica *r, struct error *err) {
     return 0;
 }
 
-static int open_all(struct replica *r, struct error *err) {
-    struct core_config config = CORE_CONFIG_DEFAULT;
-    config.replica = r->place->replica;
-    config.n = r->place->n;
-    r->core_memory = mem_zero(1, core_size(&config));
-    r->core = core_init(r->core_memory, &config);
-    r->update = mem_new(struct core_update);
+static void hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]) {
+    (void)context;
+    sha256_of(data, size, out);
+}
+
+/* All of its memory. */
+static void make_core(struct replica *r) {
+    r->config = PBFT_CONFIG_DEFAULT;
+    r->config.replica = r->place->replica;
+    r->config.n = r->place->n;
+    r->config.hash = hash;
+    r->core_memory = mem_zero(1, pbft_size(&r->config));
+    r->core = pbft_init(r->core_memory, &r->config);
+    r->update = mem_new(struct pbft_update);
     r->timer_ns = UINT64_MAX;
+    r->clients = clients_new(r->config.clients_max);
+    r->room = codec_room_new();
+    r->gathered = mem_new_array(struct gathered, r->place->n);
+    r->transfer = transfer_new(r->place->n);
+    r->traces = log_enabled("core", LOG_LEVEL_DEBUG);
     sha256_init(&r->hash);
+}
+
+static int open_all(struct replica *r, struct error *err) {
+    uint64_t height = 0;
+    make_core(r);
+    r->auth = (struct auth){.identity = r->place->identity, .run = r->place->cluster->run};
+    if (request_checker_init(&r->checker, r->place->identity, r->place->cluster->run,
+                             r->options->client_auth, err) < 0)
+        return -1;
     if (loop_init(&r->loop, err) < 0 || open_signals(r, err) < 0 ||
-        open_storage(r, &config, err) < 0 || pre_execution_new(&r->pre_execution, err) < 0)
+        open_storage(r, &height, err) < 0 ||
+        pre_execution_new(handler_of(r), &r->auth, &r->pre_execution, err) < 0)
+        return -1;
+    open_ahead(r);
+    if (open_log(r, height, err) < 0)
         return -1;
     r->pre_execution_watch =
         (struct watch){.fd = pre_execution_fd(r->pre_execution), .ready = pre_execution_ready};
     if (loop_watch(&r->loop, &r->pre_execution_watch, EPOLLIN, err) < 0)
         return -1;
-    return open_transport(r, err);
+    return open_transport(r, err) < 0 ? -1 : replica_metrics_open(r, err);
+}
+
+/* ---- the loop ---- */
+
+/* What came is proposed and written down, and then what was said goes out. */
+static int end_round(struct replica *r, struct instant *ret_due, struct error *err) {
+    ahead_tick(r->ahead, clock_instant().ns);
+    if (r->stepped)
+        step(r, &(struct pbft_event){.type = PBFT_FLUSH});
+    if (r->log && !r->log_failed && protocol_log_sync(r->log, err) < 0)
+        return -1; /* what the disk has is not known any more */
+    transfer_work(r->transfer, r->storage, r->transport);
+    storage_kick(r->storage);
+    struct instant due = transport_round(r->transport);
+    *ret_due = r->stepped ? clock_instant() : due; /* somebody has gone: the next round, at once */
+    return 0;
+}
+
+static bool owes_answers(const struct replica *r) {
+    return r->reads > 0 || transport_unsent(r->transport);
 }
 
 static int serve(struct replica *r, struct error *err) {
-    struct instant farewell = INSTANT_NEVER;
+    struct instant farewell = INSTANT_NEVER, due;
+    step(r, &(struct pbft_event){.type = PBFT_TICK});
     for (;;) {
-        storage_kick(r->storage);
-        struct instant due = transport_round(r->transport);
+        if (end_round(r, &due, err) < 0)
+            return -1;
         struct instant now = clock_instant();
+        note_replied(r, now.ns);
         if (r->drained && farewell.ns == INSTANT_NEVER.ns)
             farewell = instant_after(now, FAREWELL_NS);
-        bool owing = r->reads > 0 || transport_unsent(r->transport);
-        if (r->drained && (!owing || instant_passed(farewell, now)))
+        if (r->drained && (instant_passed(farewell, now) || !owes_answers(r)))
             return 0;
         due = instant_earlier(due, instant_earlier(farewell, (struct instant){r->timer_ns}));
+        due = instant_earlier(due, (struct instant){ahead_due(r->ahead)});
         if (loop_round(&r->loop, due, err) < 0)
             return -1;
         if (clock_instant().ns >= r->timer_ns)
-            step(r, &(struct core_event){.type = CORE_TICK});
+            step(r, &(struct pbft_event){.type = PBFT_TICK});
     }
 }
 
@@ -513,39 +440,57 @@ static void release_request(void *request) {
     request_unref(request);
 }
 
-static void release_of_core(const struct core_request *request) {
-    request_unref(request_of(request));
-}
-
 /* What the storage thread has not given back. */
 static void release_jobs(struct replica *r) {
-    struct storage_job jobs[CORE_STORED_MAX];
+    struct storage_job job;
     struct storage_read read;
-    for (size_t count; (count = storage_take(r->storage, jobs, CORE_STORED_MAX)) > 0;)
-        for (size_t i = 0; i < count; i++)
-            request_unref(jobs[i].request);
-    while (storage_take_reads(r->storage, &read, 1) > 0)
+    struct storage_fetch fetch;
+    while (storage_take(r->storage, &job, 1) > 0) {
+        if (job.request)
+            request_unref(job.request);
+        blob_unref(job.block);
+        blob_unref(job.answer);
+    }
+    while (storage_take_reads(r->storage, &read, 1) > 0) {
         request_unref(read.request);
+        blob_unref(read.answer);
+    }
+    while (storage_take_fetches(r->storage, &fetch, 1) > 0)
+        for (uint32_t i = 0; i < fetch.found; i++)
+            blob_unref(fetch.blocks[i]);
 }
 
 /* Stops all threads. Gives the store, if there is one. */
 static struct store *close_all(struct replica *r) {
     struct store *store = NULL;
+    replica_metrics_close(r->metrics);
     if (r->transport)
         transport_free(r->transport);
     if (r->pre_execution)
         pre_execution_free(r->pre_execution, release_request);
+    if (r->ahead)
+        ahead_free(r->ahead);
     if (r->storage) {
         storage_stop(r->storage);
         release_jobs(r);
         store = storage_free(r->storage);
     }
-    if (r->core)
-        core_drop(r->core, release_of_core);
+    pbft_drop(r->core, release_handle, r);
+    for (uint16_t i = 0; i < r->place->n; i++)
+        drop_gathered(r, i);
     if (r->signal_watch.added)
         close(r->signal_watch.fd);
     loop_deinit(&r->loop);
+    request_checker_deinit(&r->checker);
     sha256_deinit(&r->hash);
+    if (r->log)
+        protocol_log_free(r->log);
+    transfer_free(r->transfer);
+    codec_room_free(r->room);
+    clients_free(r->clients);
+    free(r->gathered);
+    free(r->stages);
+    free(r->stored_ns);
     free(r->update);
     free(r->core_memory);
     return store;
@@ -564,6 +509,11 @@ int replica_run(const struct replica_options *options, const struct place *place
     uint64_t height = store_height(store);
     if (result_write(store, options->out, err) < 0)
         return -1;
+    if (r.counts.ahead > 0)
+        log_info("replica",
+                 "of %llu requests that were ordered as executed ahead, %llu were in conflict, and "
+                 "executed once more",
+                 (unsigned long long)r.counts.ahead, (unsigned long long)r.counts.conflicts);
     log_info("replica", "stopped at height %llu; results are in %s", (unsigned long long)height,
              options->out);
     if (!stored_all)

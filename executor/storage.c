@@ -1,7 +1,6 @@
 #include "executor/storage.h"
 
 #include "executor/chain/read_set.h"
-#include "executor/chain/write_set.h"
 
 #include "lib/buffer.h"
 #include "lib/clock.h"
@@ -10,48 +9,63 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 _Static_assert((STORAGE_READS_MAX & (STORAGE_READS_MAX - 1)) == 0, "a mask finds the place");
+_Static_assert((STORAGE_FETCHES_MAX & (STORAGE_FETCHES_MAX - 1)) == 0, "a mask finds the place");
 
 /*
- * A ring with three positions: done <= stored <= pushed. Jobs in [stored, pushed) belong to the
- * thread, those in [done, stored) wait to be taken back. Reads have another one like it.
+ * Positions in a ring, which only rise: done <= served <= visible <= pushed. What lies in [served,
+ * visible) belongs to the thread, what lies in [done, served) waits to be taken back.
  */
+struct queue {
+    uint64_t mask;
+    uint64_t done;    /* of the loop */
+    uint64_t pushed;  /* of the loop */
+    uint64_t visible; /* locked */
+    uint64_t served;  /* locked */
+};
+
 struct storage {
-    struct store *store; /* of the thread while it runs */
-    struct chain chain;
-    struct store_entry *entries;
+    const struct handler *handler;
+    struct ledger *ledger; /* of the thread while it runs */
     struct read_digest read_digest;
-    struct buffer value; /* that was read last */
+    struct buffer value;  /* that was read last */
+    struct buffer answer; /* the same as an answer */
+    struct stopwatch watch;
 
     pthread_t thread;
     int done_fd;
-    struct storage_job *ring;
-    uint64_t mask;
-    uint64_t done;   /* of the loop */
-    uint64_t pushed; /* of the loop; the thread sees `visible` */
-    bool stopped;    /* there is no thread */
-    struct storage_read *reads;
-    uint64_t reads_done;
-    uint64_t reads_pushed;
+    uint64_t batch_max; /* blocks in one commit */
+    bool stopped;       /* there is no thread */
+    struct queue jobs;
+    struct queue reads;
+    struct queue fetches;
+    struct storage_job *job_ring;
+    struct storage_read *read_ring;
+    struct storage_fetch *fetch_ring;
 
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows, and the queues' positions that say so */
     pthread_cond_t wake;
-    uint64_t visible;
-    uint64_t stored;
-    uint64_t reads_visible;
-    uint64_t reads_served;
     bool sleeping;
     bool stopping;
     bool signalled; /* done_fd is readable, or about to be */
     bool failed;
     struct error failure;
+
+    atomic_uint_least64_t answer_bytes; /* made, and not taken back */
 };
+
+/* Nothing more is read or ordered until the loop has taken some. */
+static bool answers_full(const struct storage *s) {
+    return atomic_load(&s->answer_bytes) > STORAGE_ANSWER_BYTES_MAX;
+}
 
 void storage_execute(uint32_t execution_ms, bool busy_wait) {
     struct instant end = instant_after(clock_instant(), execution_ms * NS_PER_MS);
@@ -68,73 +82,115 @@ void storage_execute(uint32_t execution_ms, bool busy_wait) {
 
 /* ---- the thread ---- */
 
-static size_t find_entries(struct storage *s, const uint8_t *body, size_t size) {
-    struct byte_reader r = byte_reader(body, size);
-    struct write_set_entry entry;
-    size_t count = 0;
-    while (write_set_next(&r, &entry)) {
-        assert(count < PEE_KEYS_MAX);
-        s->entries[count++] = (struct store_entry){
-            .key_offset = (uint32_t)(entry.key - body),
-            .key_size = entry.key_size,
-            .value_offset = (uint32_t)(entry.value - body),
-            .value_size = entry.value_size,
-        };
+/* NULL: there is none. */
+static struct blob *take_answer(struct storage *s) {
+    struct blob *answer = s->answer.size > 0 ? blob_new(s->answer.size) : NULL;
+    if (answer) {
+        memcpy(answer->data, s->answer.data, s->answer.size);
+        atomic_fetch_add(&s->answer_bytes, answer->size);
     }
-    assert(!r.failed);
-    return count;
+    buffer_clear(&s->answer);
+    return answer;
+}
+
+/* Unless it was spent ahead, and nothing that was read then has been written since. */
+static int spend_time(struct storage *s, struct storage_job *job, struct error *err) {
+    uint8_t read_set[SHA256_SIZE];
+    if (job->ahead) {
+        if (ledger_read_set(s->ledger, &job->command, read_set, err) < 0)
+            return -1;
+        job->conflict = memcmp(read_set, job->read_set, sizeof read_set) != 0;
+    }
+    if (job->command.execution_ms > 0 && (!job->ahead || job->conflict))
+        storage_execute(job->command.execution_ms, job->busy_wait);
+    return 0;
 }
 
 static int make_block(struct storage *s, struct storage_job *job, struct error *err) {
-    uint8_t header[BLOCK_HEADER_SIZE];
-    uint8_t *body = NULL;
-    size_t size = pee_write_set_size(&job->command);
-    if (!job->skip_execution && job->command.execution_ms)
-        storage_execute(job->command.execution_ms, job->busy_wait);
-    if (store_reserve(s->store, size, &body, err) < 0)
+    if (job->block)
+        return ledger_accept(s->ledger, job->height, job->block->data, job->block->size,
+                             job->digest, err);
+    if (spend_time(s, job, err) < 0)
         return -1;
-    pee_expand(&job->command, body);
-    assert(job->height == s->chain.height + 1);
-    chain_add(&s->chain, &job->command, job->request_digest, body, size, header);
-    memcpy(job->digest, s->chain.digest, sizeof job->digest);
-    struct store_block block = {
+    const struct ledger_request request = {
         .height = job->height,
-        .header = header,
-        .header_size = sizeof header,
-        .body = body,
-        .body_size = size,
-        .entries = s->entries,
-        .entry_count = find_entries(s, body, size),
+        .sequence = job->sequence,
+        .command = &job->command,
+        .digest = job->request_digest,
+        .answer = &s->answer,
+        .watch = &s->watch,
     };
-    return store_put(s->store, &block, err);
+    int r = ledger_execute(s->ledger, &request, job->digest, err);
+    job->answer = take_answer(s);
+    return r;
 }
 
-static bool executes(const struct storage_job *job) {
-    return job->command.execution_ms > 0 && !job->skip_execution;
+/* It needs what was committed, or takes its time: those before it are committed first. */
+static bool stands_apart(const struct storage *s, const struct storage_job *job) {
+    if (job->block)
+        return false;
+    return (job->command.execution_ms > 0 && !job->ahead) ||
+           s->handler->read_count(&job->command) > 0;
+}
+
+static size_t size_of(const struct storage *s, const struct storage_job *job) {
+    return job->block ? job->block->size : s->handler->write_set_size(&job->command);
+}
+
+/* Returns -1 if storing has failed. */
+static int do_job(struct storage *s, struct storage_job *job, struct error *err) {
+    struct error why = ERROR_NULL;
+    if (!job->block)
+        stages_record_since(s->watch.stages, STAGE_QUEUE, job->at_ns, s->watch.at_ns);
+    int r = make_block(s, job, &why);
+    job->at_ns = s->watch.at_ns;
+    if (r < 0) {
+        *err = why;
+        return -1;
+    }
+    job->refused = r > 0;
+    snprintf(job->problem, sizeof job->problem, "%s", r > 0 ? why.text : "");
+    return 0;
+}
+
+/* All of them are in the store; `put_ns` was spent on that before the commit. */
+static void note_commit(struct storage *s, uint64_t begin, uint64_t end, uint64_t put_ns) {
+    if (!s->watch.stages)
+        return;
+    stages_record(s->watch.stages, STAGE_COMMIT, put_ns + stopwatch_split(&s->watch));
+    for (uint64_t i = begin; i < end; i++) {
+        struct storage_job *job = &s->job_ring[i & s->jobs.mask];
+        if (!job->block)
+            stages_record_since(s->watch.stages, STAGE_STORE, job->at_ns, s->watch.at_ns);
+        job->at_ns = s->watch.at_ns;
+    }
 }
 
 /* Blocks of the jobs from `begin` on, committed together. Returns the end of the batch. */
 static uint64_t store_batch(struct storage *s, uint64_t begin, uint64_t end, struct error *err,
                             bool *ret_failed) {
     size_t bytes = 0;
-    uint64_t i = begin;
-    while (i < end && i - begin < STORAGE_BATCH_MAX && bytes < STORAGE_BATCH_BYTES_MAX) {
-        struct storage_job *job = &s->ring[i & s->mask];
-        if (i > begin && executes(job))
-            break; /* those before it need not wait for that */
-        if (make_block(s, job, err) < 0) {
+    uint64_t i = begin, put_ns = 0;
+    stopwatch_start(&s->watch);
+    while (i < end && i - begin < s->batch_max && bytes < STORAGE_BATCH_BYTES_MAX) {
+        struct storage_job *job = &s->job_ring[i & s->jobs.mask];
+        if (i > begin && stands_apart(s, job))
+            break;
+        if (do_job(s, job, err) < 0) {
             *ret_failed = true;
             break;
         }
-        bytes += pee_write_set_size(&job->command);
+        put_ns += stopwatch_split(&s->watch);
+        bytes += size_of(s, job);
         i++;
     }
     struct error commit_err = ERROR_NULL;
-    if (i > begin && store_commit(s->store, &commit_err) < 0) {
+    if (i > begin && ledger_commit(s->ledger, &commit_err) < 0) {
         *err = commit_err;
         *ret_failed = true;
         return begin;
     }
+    note_commit(s, begin, i, put_ns);
     return i;
 }
 
@@ -150,15 +206,15 @@ static void signal_done(struct storage *s) {
 
 /* Locked, but for the work itself. */
 static void store_some(struct storage *s) {
-    uint64_t begin = s->stored, end = s->visible;
-    if (begin == end || s->failed)
+    uint64_t begin = s->jobs.served, end = s->jobs.visible;
+    if (begin == end || s->failed || answers_full(s))
         return;
     pthread_mutex_unlock(&s->lock);
     struct error err = ERROR_NULL;
     bool failed = false;
     uint64_t upto = store_batch(s, begin, end, &err, &failed);
     pthread_mutex_lock(&s->lock);
-    s->stored = upto;
+    s->jobs.served = upto;
     if (failed) {
         s->failed = true;
         s->failure = err;
@@ -167,23 +223,34 @@ static void store_some(struct storage *s) {
 }
 
 /* Takes the key's latest value in. Adds its size to `bytes`. */
-static int read_key(struct storage *s, const struct pee_command *command, uint32_t i, size_t *bytes,
+static int read_key(struct storage *s, const struct command *command, uint32_t i, size_t *bytes,
                     struct error *err) {
-    uint8_t key[PEE_KEY_SIZE_MAX];
-    pee_key(command, i, key);
+    uint8_t key[COMMAND_KEY_SIZE_MAX];
+    bool found;
     buffer_clear(&s->value);
-    if (store_get(s->store, key, command->key_size, &s->value, err) < 0) {
-        if (err->kind != ERROR_NOT_FOUND)
-            return -1;
-        error_clear(err);
-        read_digest_absent(&s->read_digest);
-        return 0;
-    }
+    if (ledger_get(s->ledger, key, s->handler->read_key(command, i, key), &s->value, &found, err) <
+        0)
+        return -1;
     *bytes += s->value.size;
     if (*bytes > STORAGE_READ_BYTES_MAX)
         return error_set(err, ERROR_LIMIT, "a read of more than %d bytes", STORAGE_READ_BYTES_MAX);
-    read_digest_value(&s->read_digest, (const uint8_t *)s->value.data, s->value.size);
+    if (s->handler->gives_value)
+        handler_answer(found, &s->value, &s->answer);
+    else if (found)
+        read_digest_value(&s->read_digest, (const uint8_t *)s->value.data, s->value.size);
+    else
+        read_digest_absent(&s->read_digest);
     return 0;
+}
+
+/* Of a request that is to be executed ahead. */
+static size_t serve_read_set(struct storage *s, struct storage_read *read, uint32_t count) {
+    enum { VERSION_BYTES = 64 }; /* what looking one up costs, as if it were read */
+    struct error err = ERROR_NULL;
+    int r = ledger_read_set(s->ledger, &read->command, read->digest, &err);
+    read->answer = NULL;
+    snprintf(read->problem, sizeof read->problem, "%s", r < 0 ? err.text : "");
+    return (size_t)count * VERSION_BYTES;
 }
 
 /* Returns how many bytes were read. */
@@ -191,31 +258,69 @@ static size_t serve_read(struct storage *s, struct storage_read *read) {
     struct error err = ERROR_NULL;
     size_t bytes = 0;
     int r = 0;
-    read->height = store_height(s->store);
+    uint32_t count = s->handler->read_count(&read->command);
+    read->height = ledger_height(s->ledger);
+    if (read->ahead)
+        return serve_read_set(s, read, count);
     read_digest_begin(&s->read_digest);
-    for (uint32_t i = 0; r == 0 && i < read->command.key_count; i++)
+    for (uint32_t i = 0; r == 0 && i < count; i++)
         r = read_key(s, &read->command, i, &bytes, &err);
     read_digest_end(&s->read_digest, read->digest);
+    read->answer = take_answer(s);
+    if (read->answer)
+        sha256_of(read->answer->data, read->answer->size, read->digest);
     snprintf(read->problem, sizeof read->problem, "%s", r < 0 ? err.text : "");
     return bytes;
 }
 
 /* Locked, but for the work itself. All that was put is committed. */
 static void read_some(struct storage *s) {
-    uint64_t i = s->reads_served, begin = i, end = s->reads_visible;
+    uint64_t i = s->reads.served, begin = i, end = s->reads.visible;
     size_t bytes = 0;
-    if (begin == end)
+    if (begin == end || answers_full(s))
         return;
     pthread_mutex_unlock(&s->lock);
     while (i < end && i - begin < STORAGE_BATCH_MAX && bytes < STORAGE_BATCH_BYTES_MAX)
-        bytes += serve_read(s, &s->reads[i++ & (STORAGE_READS_MAX - 1)]);
+        bytes += serve_read(s, &s->read_ring[i++ & s->reads.mask]);
     pthread_mutex_lock(&s->lock);
-    s->reads_served = i;
+    s->reads.served = i;
+    signal_done(s);
+}
+
+static void serve_fetch(struct storage *s, struct storage_fetch *fetch) {
+    struct error err = ERROR_NULL;
+    size_t bytes = 0;
+    int r = 0;
+    uint64_t height = fetch->height;
+    fetch->found = 0;
+    while (fetch->found < fetch->count && bytes < STORAGE_FETCH_BYTES_MAX &&
+           height + fetch->found <= ledger_height(s->ledger)) {
+        struct blob **block = &fetch->blocks[fetch->found];
+        r = ledger_fetch(s->ledger, height + fetch->found, block, &err);
+        if (r < 0)
+            break;
+        bytes += (*block)->size;
+        fetch->found++;
+    }
+    snprintf(fetch->problem, sizeof fetch->problem, "%s", r < 0 ? err.text : "");
+}
+
+/* One at a time: it may read as much as a batch of reads. Locked, but for the work itself. */
+static void fetch_one(struct storage *s) {
+    uint64_t i = s->fetches.served;
+    if (i == s->fetches.visible)
+        return;
+    pthread_mutex_unlock(&s->lock);
+    serve_fetch(s, &s->fetch_ring[i & s->fetches.mask]);
+    pthread_mutex_lock(&s->lock);
+    s->fetches.served = i + 1;
     signal_done(s);
 }
 
 static bool has_work(const struct storage *s) {
-    return (s->stored != s->visible && !s->failed) || s->reads_served != s->reads_visible;
+    bool jobs = s->jobs.served != s->jobs.visible && !s->failed;
+    return ((jobs || s->reads.served != s->reads.visible) && !answers_full(s)) ||
+           s->fetches.served != s->fetches.visible;
 }
 
 static void *storage_main(void *argument) {
@@ -230,6 +335,7 @@ static void *storage_main(void *argument) {
         }
         store_some(s);
         read_some(s);
+        fetch_one(s);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -237,20 +343,31 @@ static void *storage_main(void *argument) {
 
 /* ---- the loop's side ---- */
 
-int storage_start(struct store *store, struct chain *chain, uint32_t jobs_max, struct storage **ret,
-                  struct error *err) {
+void storage_measure(struct storage *s, struct stages *stages) {
+    s->watch.stages = stages;
+}
+
+int storage_start(struct store *store, struct chain *chain, const struct ledger_options *options,
+                  uint32_t jobs_max, struct storage **ret, struct error *err) {
+    struct ledger *ledger = NULL;
+    if (ledger_open(store, chain, options, &ledger, err) < 0)
+        return -1;
     struct storage *s = mem_new(struct storage);
     uint64_t slots = 64;
     while (slots < jobs_max)
         slots *= 2;
-    s->store = store;
-    s->chain = *chain;
-    s->entries = mem_new_array(struct store_entry, PEE_KEYS_MAX);
-    s->ring = mem_new_array(struct storage_job, slots);
-    s->mask = slots - 1;
-    s->reads = mem_new_array(struct storage_read, STORAGE_READS_MAX);
+    s->ledger = ledger;
+    s->handler = options->handler ? options->handler : &handler_pee;
+    s->batch_max = options->durability == STORE_SYNC_EACH ? 1 : STORAGE_BATCH_MAX;
+    s->jobs.mask = slots - 1;
+    s->reads.mask = STORAGE_READS_MAX - 1;
+    s->fetches.mask = STORAGE_FETCHES_MAX - 1;
+    s->job_ring = mem_new_array(struct storage_job, slots);
+    s->read_ring = mem_new_array(struct storage_read, STORAGE_READS_MAX);
+    s->fetch_ring = mem_new_array(struct storage_fetch, STORAGE_FETCHES_MAX);
     read_digest_init(&s->read_digest);
-    buffer_init(&s->value, PEE_VALUE_SIZE_MAX);
+    buffer_init(&s->value, COMMAND_VALUE_SIZE_MAX);
+    buffer_init(&s->answer, 1 + COMMAND_VALUE_SIZE_MAX);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -265,24 +382,49 @@ int storage_start(struct store *store, struct chain *chain, uint32_t jobs_max, s
     return 0;
 }
 
+static bool has_room(const struct queue *q) {
+    return q->pushed - q->done <= q->mask;
+}
+
 void storage_push(struct storage *s, const struct storage_job *job) {
-    assert(s->pushed - s->done <= s->mask);
-    s->ring[s->pushed++ & s->mask] = *job;
+    assert(has_room(&s->jobs));
+    s->job_ring[s->jobs.pushed++ & s->jobs.mask] = *job;
+}
+
+void storage_push_block(struct storage *s, uint64_t height, struct blob *block, void *request) {
+    const struct storage_job job = {.height = height, .block = block, .request = request};
+    storage_push(s, &job);
 }
 
 bool storage_push_read(struct storage *s, const struct storage_read *read) {
-    if (s->reads_pushed - s->reads_done == STORAGE_READS_MAX)
+    if (!has_room(&s->reads))
         return false;
-    s->reads[s->reads_pushed++ & (STORAGE_READS_MAX - 1)] = *read;
+    s->read_ring[s->reads.pushed++ & s->reads.mask] = *read;
     return true;
 }
 
+bool storage_push_fetch(struct storage *s, const struct storage_fetch *fetch) {
+    assert(fetch->height > 0 && fetch->count <= STORAGE_FETCH_BLOCKS_MAX);
+    if (!has_room(&s->fetches))
+        return false;
+    struct storage_fetch *place = &s->fetch_ring[s->fetches.pushed++ & s->fetches.mask];
+    *place = *fetch;
+    place->found = 0;
+    return true;
+}
+
+/* Of what the thread knows: only the loop writes `visible`. */
+static bool all_visible(const struct queue *q) {
+    return q->visible == q->pushed;
+}
+
 void storage_kick(struct storage *s) {
-    if (s->visible == s->pushed && s->reads_visible == s->reads_pushed) /* only the loop writes */
+    if (all_visible(&s->jobs) && all_visible(&s->reads) && all_visible(&s->fetches))
         return;
     pthread_mutex_lock(&s->lock);
-    s->visible = s->pushed;
-    s->reads_visible = s->reads_pushed;
+    s->jobs.visible = s->jobs.pushed;
+    s->reads.visible = s->reads.pushed;
+    s->fetches.visible = s->fetches.pushed;
     bool wake = s->sleeping;
     pthread_mutex_unlock(&s->lock);
     if (wake)
@@ -293,36 +435,83 @@ int storage_done_fd(const struct storage *s) {
     return s->done_fd;
 }
 
-/* Locked. `all_taken`: once what is taken now is gone, nothing is left of either kind. */
-static void looked(struct storage *s, bool all_taken) {
+/* Nobody has to be told any more once nothing waits to be taken. Locked. */
+static void looked(struct storage *s) {
     uint64_t count;
-    if (!s->signalled || !all_taken)
+    if (!s->signalled || s->jobs.served != s->jobs.done || s->reads.served != s->reads.done ||
+        s->fetches.served != s->fetches.done)
         return;
     s->signalled = false;
     ssize_t n = read(s->done_fd, &count, sizeof count);
     (void)n; /* nothing to read is fine too */
 }
 
-size_t storage_take(struct storage *s, struct storage_job *out, size_t max) {
+/* Up to `max` that were served: their first position, and how many. What lies there is the loop's
+ * until it pushes again. */
+static uint64_t take(struct storage *s, struct queue *q, size_t max, size_t *ret_count) {
     pthread_mutex_lock(&s->lock);
-    uint64_t stored = s->stored;
-    looked(s, stored - s->done <= max && s->reads_served == s->reads_done);
+    uint64_t begin = q->done, count = q->served - begin;
+    *ret_count = count < max ? (size_t)count : max;
+    q->done += *ret_count;
+    looked(s);
     pthread_mutex_unlock(&s->lock);
-    size_t taken = 0;
-    for (; taken < max && s->done < stored; taken++)
-        out[taken] = s->ring[s->done++ & s->mask];
-    return taken;
+    return begin;
+}
+
+/* The thread may have waited for that. */
+static void answers_taken(struct storage *s, uint64_t bytes) {
+    if (bytes == 0)
+        return;
+    atomic_fetch_sub(&s->answer_bytes, bytes);
+    pthread_mutex_lock(&s->lock);
+    bool wake = s->sleeping;
+    pthread_mutex_unlock(&s->lock);
+    if (wake)
+        pthread_cond_signal(&s->wake);
+}
+
+size_t storage_take(struct storage *s, struct storage_job *out, size_t max) {
+    size_t count;
+    uint64_t begin = take(s, &s->jobs, max, &count), bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = s->job_ring[(begin + i) & s->jobs.mask];
+        bytes += out[i].answer ? out[i].answer->size : 0;
+    }
+    answers_taken(s, bytes);
+    return count;
 }
 
 size_t storage_take_reads(struct storage *s, struct storage_read *out, size_t max) {
-    pthread_mutex_lock(&s->lock);
-    uint64_t served = s->reads_served;
-    looked(s, served - s->reads_done <= max && s->stored == s->done);
-    pthread_mutex_unlock(&s->lock);
-    size_t taken = 0;
-    for (; taken < max && s->reads_done < served; taken++)
-        out[taken] = s->reads[s->reads_done++ & (STORAGE_READS_MAX - 1)];
-    return taken;
+    size_t count;
+    uint64_t begin = take(s, &s->reads, max, &count), bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = s->read_ring[(begin + i) & s->reads.mask];
+        bytes += out[i].answer ? out[i].answer->size : 0;
+    }
+    answers_taken(s, bytes);
+    return count;
+}
+
+size_t storage_take_fetches(struct storage *s, struct storage_fetch *out, size_t max) {
+    size_t count;
+    uint64_t begin = take(s, &s->fetches, max, &count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = s->fetch_ring[(begin + i) & s->fetches.mask];
+    return count;
+}
+
+void storage_get_stats(const struct storage *s, struct storage_stats *ret) {
+    struct timespec cpu = {.tv_sec = 0};
+    clockid_t clock;
+    if (pthread_getcpuclockid(s->thread, &clock) == 0)
+        clock_gettime(clock, &cpu);
+    *ret = (struct storage_stats){
+        .jobs = s->jobs.pushed - s->jobs.done,
+        .reads = s->reads.pushed - s->reads.done,
+        .fetches = s->fetches.pushed - s->fetches.done,
+        .answer_bytes = atomic_load(&s->answer_bytes),
+        .cpu_ns = (uint64_t)cpu.tv_sec * NS_PER_SEC + (uint64_t)cpu.tv_nsec,
+    };
 }
 
 bool storage_failed(struct storage *s, struct error *ret) {
@@ -341,23 +530,24 @@ void storage_stop(struct storage *s) {
     pthread_cond_signal(&s->wake);
     pthread_join(s->thread, NULL);
     s->stopped = true;
-    s->stored = s->pushed;
-    s->reads_served = s->reads_pushed;
+    s->jobs.served = s->jobs.pushed;
+    s->reads.served = s->reads.pushed;
+    s->fetches.served = s->fetches.pushed;
 }
 
 struct store *storage_free(struct storage *s) {
     assert(s->stopped);
-    struct store *store = s->store;
-    chain_deinit(&s->chain);
+    struct store *store = ledger_free(s->ledger);
     read_digest_deinit(&s->read_digest);
     buffer_deinit(&s->value);
+    buffer_deinit(&s->answer);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
     if (s->done_fd >= 0)
         close(s->done_fd);
-    free(s->entries);
-    free(s->ring);
-    free(s->reads);
+    free(s->job_ring);
+    free(s->read_ring);
+    free(s->fetch_ring);
     free(s);
     return store;
 }

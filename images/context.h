@@ -18,16 +18,24 @@
  * sends the modes as they are, so that a umask of 077 makes an image whose user cannot read its own
  * files.) Extended attributes are not sent. Devices and fifos are refused by name.
  *
+ * Of that, a context can be narrowed to what its Dockerfile reaches (context_narrow). Files that
+ * look like private keys by their names, and are not known to be none by what is in them, are
+ * refused where they would be sent, unless they are allowed (images/secrets.h).
+ *
  * A file or folder that cannot be read, vanishes, or changes while it is sent is an error.
  *
  * Threads: one context belongs to one thread at a time.
  */
 
+#include "images/ignore.h"
+#include "images/reach.h"
+#include "lib/buffer.h"
 #include "lib/cleanup.h"
 #include "lib/crypto.h"
 #include "lib/error.h"
 #include "lib/stream.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +45,7 @@
 enum {
     CONTEXT_PATH_MAX = 4096,
     CONTEXT_DEPTH_MAX = 128,
-    CONTEXT_DOCKERFILE_BYTES_MAX = 4 << 20, /* if outside of the root: it is held in memory */
+    CONTEXT_DOCKERFILE_BYTES_MAX = 4 << 20, /* it is held in memory */
 };
 
 struct context_options {
@@ -45,6 +53,9 @@ struct context_options {
     /* Relative to the root, or absolute; NULL: "Dockerfile", else "dockerfile". Its own
      * `<dockerfile>.dockerignore` has precedence over the root's `.dockerignore`. */
     const char *dockerfile;
+    const char *dockerfile_text;  /* instead of a file; NULL: there is one */
+    const char *const *left_out;  /* paths that are never sent: what we write ourselves; or NULL */
+    const struct ignore *allowed; /* files that may be sent whatever they look like; or NULL */
 };
 
 struct context_result {
@@ -53,9 +64,14 @@ struct context_result {
     uint64_t symlinks;
     uint64_t sockets;       /* left out */
     uint64_t ignored;       /* excluded files and folders; a folder not entered counts once */
+    uint64_t unreached;     /* the same of what the Dockerfile cannot reach */
     uint64_t content_bytes; /* of the files */
     uint64_t bytes;         /* of the tar stream */
     char digest[DIGEST_TEXT_SIZE]; /* of the tar stream */
+    /* Of names, times, sizes and inodes: who finds it again need not read the files. Not settled:
+     * something is so young that it could change once more within the same tick of the clock. */
+    char fingerprint[DIGEST_TEXT_SIZE];
+    bool settled;
 };
 
 struct context;
@@ -67,6 +83,18 @@ DEFINE_CLEANUP_FREE(context);
 
 /* The name that the Dockerfile has in the stream: the build request's `dockerfile` parameter. */
 const char *context_dockerfile(const struct context *c);
+/* What is in it. Borrowed. */
+const struct buffer *context_dockerfile_text(const struct context *c);
+
+/* Before the first look or pull: sends only that part of it. Takes `reach`; NULL: all. */
+void context_narrow(struct context *c, struct reach *reach);
+
+/* The fingerprint, and what would be sent, without reading the files: digest and bytes are not
+ * known. Before the first pull. */
+int context_look(struct context *c, struct context_result *ret, struct error *err);
+
+/* To the start, to be read again. */
+int context_rewind(struct context *c, struct error *err);
 
 /*
  * The stream as a request body (lib/stream.h), and its pull function: up to `size` (> 0) next
@@ -81,6 +109,8 @@ ssize_t context_pull(void *context, void *data, size_t size, struct error *err);
  */
 int context_result(const struct context *c, struct context_result *ret, struct error *err);
 
-/* The same, without sending: opens and reads it all. */
+/* The same, without sending: reads it to its end. */
+int context_read(struct context *c, struct context_result *ret, struct error *err);
+/* ... of all that there is. */
 int context_digest(const struct context_options *options, struct context_result *ret,
                    struct error *err);

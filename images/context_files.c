@@ -77,12 +77,8 @@ static int find_dockerfile(const char *root, const char *path, struct context_fi
     if (stat(real, &st) < 0 || !S_ISREG(st.st_mode))
         return error_set(err, ERROR_CONFIG, "Dockerfile '%s' is not a regular file", path);
     const char *name = below(root, real);
-    if (name) {
-        f->dockerfile = text_dup(name);
-        return 0;
-    }
-    f->injected = true;
-    f->dockerfile = text_dup(CONTEXT_DOCKERFILE_INJECTED);
+    f->injected = !name;
+    f->dockerfile = text_dup(name ? name : CONTEXT_DOCKERFILE_INJECTED);
     return read_file(real, &f->dockerfile_text, err) < 0 ? -1 : 0;
 }
 
@@ -126,8 +122,18 @@ int context_files_find(const struct context_options *options, struct context_fil
     cleanup_free char *root = realpath(options->root, NULL);
     if (!root)
         return error_set_os(err, ERROR_CONFIG, errno, "find the folder");
-    cleanup_free char *dockerfile = dockerfile_path(options);
-    if (find_dockerfile(root, dockerfile, &f, err) < 0 || find_rules(root, dockerfile, &f, err) < 0)
+    cleanup_free char *dockerfile =
+        options->dockerfile_text ? text_format("%s/Dockerfile", root) : dockerfile_path(options);
+    if (options->dockerfile_text) {
+        f.injected = true;
+        f.dockerfile = text_dup(CONTEXT_DOCKERFILE_INJECTED);
+        buffer_text(&f.dockerfile_text, options->dockerfile_text);
+        if (buffer_check(&f.dockerfile_text, "the Dockerfile", err) < 0)
+            return -1;
+    } else if (find_dockerfile(root, dockerfile, &f, err) < 0) {
+        return -1;
+    }
+    if (find_rules(root, dockerfile, &f, err) < 0)
         return -1;
     if (f.injected && append_injected(root, &f, err) < 0)
         return -1;

@@ -13,9 +13,9 @@
 
 struct context_files {
     char *dockerfile; /* its name in the stream */
-    bool injected;    /* it lies outside of the root: */
     struct buffer dockerfile_text;
-    struct buffer ignore_text; /* ... and the root's .dockerignore with its name appended */
+    bool injected;             /* it lies outside of the root, and is sent by that text */
+    struct buffer ignore_text; /* ... with the root's .dockerignore, its name appended */
     struct ignore *rules;
 };
 

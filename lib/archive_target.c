@@ -124,13 +124,74 @@ int archive_target_directory(struct archive_target *t, const char *path, enum ar
     return result;
 }
 
+/* The folder of a file that is to be made, and its name in way->name. */
+static int approach(struct archive_target *t, const char *path, struct way *way, int *ret_fd,
+                    enum archive_skip *ret_why, struct error *err) {
+    int result = check(t, path, way, ret_why);
+    return result == DONE ? descend(t, way, ret_fd, ret_why, err) : result;
+}
+
+/* What is not a regular file is never replaced. */
+static int check_vacant(const struct archive_target *t, int parent_fd, const char *name,
+                        enum archive_skip *ret_why) {
+    struct stat st;
+    if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return DONE; /* or whoever makes it says why not */
+    return t->replace && S_ISREG(st.st_mode) ? DONE : skip(ARCHIVE_SKIP_EXISTS, ret_why);
+}
+
+int archive_target_vacant(struct archive_target *t, const char *path, enum archive_skip *ret_why,
+                          struct error *err) {
+    struct way way;
+    cleanup_close int parent_fd = -1;
+    int result = approach(t, path, &way, &parent_fd, ret_why, err);
+    return result == DONE ? check_vacant(t, parent_fd, way.name, ret_why) : result;
+}
+
+int archive_target_place(struct archive_target *t, const char *path, int from_fd, const char *name,
+                         enum archive_skip *ret_why, struct error *err) {
+    struct way way;
+    char shown[256];
+    cleanup_close int parent_fd = -1;
+    int result = approach(t, path, &way, &parent_fd, ret_why, err);
+    if (result == DONE)
+        result = check_vacant(t, parent_fd, way.name, ret_why);
+    if (result == DONE && renameat(from_fd, name, parent_fd, way.name) < 0)
+        return error_set_os(err, ERROR_IO, errno, "name file '%s'",
+                            text_safe(way.name, shown, sizeof shown));
+    return result;
+}
+
+int archive_target_link(struct archive_target *t, const char *path, const char *to,
+                        enum archive_skip *ret_why, struct error *err) {
+    struct way way, there;
+    struct stat st;
+    char shown[256];
+    cleanup_close int parent_fd = -1, there_fd = -1;
+    int result = approach(t, path, &way, &parent_fd, ret_why, err);
+    if (result == DONE)
+        result = check_vacant(t, parent_fd, way.name, ret_why);
+    if (result != DONE)
+        return result;
+    if (check(t, to, &there, ret_why) != DONE)
+        return skip(ARCHIVE_SKIP_HARDLINK, ret_why);
+    result = descend(t, &there, &there_fd, ret_why, err);
+    if (result < 0)
+        return -1;
+    if (result != DONE || fstatat(there_fd, there.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(st.st_mode))
+        return skip(ARCHIVE_SKIP_HARDLINK, ret_why);
+    if (linkat(there_fd, there.name, parent_fd, way.name, 0) == 0 || errno == EEXIST)
+        return DONE; /* it exists only where `replace` has let it: by an earlier try */
+    return error_set_os(err, ERROR_IO, errno, "link file '%s'",
+                        text_safe(way.name, shown, sizeof shown));
+}
+
 int archive_target_file(struct archive_target *t, const char *path, bool executable, int *ret_fd,
                         enum archive_skip *ret_why, struct error *err) {
     struct way way;
     cleanup_close int parent_fd = -1;
-    int result = check(t, path, &way, ret_why);
-    if (result == DONE)
-        result = descend(t, &way, &parent_fd, ret_why, err);
+    int result = approach(t, path, &way, &parent_fd, ret_why, err);
     if (result != DONE)
         return result;
     int fd = openat(parent_fd, way.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,

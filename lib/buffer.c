@@ -16,6 +16,12 @@ void buffer_deinit(struct buffer *b) {
     *b = BUFFER_NULL;
 }
 
+void buffer_wipe(struct buffer *b) {
+    if (b->data)
+        explicit_bzero(b->data, b->capacity);
+    buffer_deinit(b);
+}
+
 void *buffer_reserve(struct buffer *b, size_t size) {
     if (b->overflowed || size > b->size_max - b->size) {
         b->overflowed = true;

@@ -29,6 +29,9 @@ struct buffer {
 
 void buffer_init(struct buffer *b, size_t size_max);
 void buffer_deinit(struct buffer *b);
+/* The same, where it held a secret, which is overwritten; not where the bytes were before it grew.
+ */
+void buffer_wipe(struct buffer *b);
 
 void buffer_append(struct buffer *b, const void *data, size_t size);
 void buffer_text(struct buffer *b, const char *text);

@@ -28,6 +28,7 @@ static void must(bool good, const char *what) {
 }
 
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+static EVP_MAC *hmac_algorithm;
 static EVP_MD *sha256_algorithm; /* for the life of the process: other threads may hash at exit */
 static pthread_key_t thread_context;
 
@@ -38,6 +39,8 @@ static void free_context(void *context) {
 static void fetch(void) {
     sha256_algorithm = EVP_MD_fetch(NULL, "SHA2-256", NULL);
     must(sha256_algorithm, "provide SHA-256");
+    hmac_algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    must(hmac_algorithm, "provide HMAC");
     must(pthread_key_create(&thread_context, free_context) == 0, "get a thread key");
 }
 
@@ -77,6 +80,45 @@ void sha256_of(const void *data, size_t size, unsigned char out[SHA256_SIZE]) {
     }
     sha256_add(&h, data, size);
     sha256_end(&h, out);
+}
+
+void hmac_init(struct hmac *h, const void *key, size_t key_size) {
+    char hash[] = "SHA2-256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    pthread_once(&fetched, fetch);
+    h->context = EVP_MAC_CTX_new(hmac_algorithm);
+    must(h->context && EVP_MAC_init(h->context, key, key_size, parameters) == 1, "begin HMAC");
+}
+
+void hmac_deinit(struct hmac *h) {
+    EVP_MAC_CTX_free(h->context);
+    h->context = NULL;
+}
+
+void hmac_begin(struct hmac *h) {
+    must(EVP_MAC_init(h->context, NULL, 0, NULL) == 1, "begin HMAC");
+}
+
+void hmac_add(struct hmac *h, const void *data, size_t size) {
+    must(EVP_MAC_update(h->context, data, size) == 1, "continue HMAC");
+}
+
+void hmac_end(struct hmac *h, unsigned char out[SHA256_SIZE]) {
+    size_t size = 0;
+    must(EVP_MAC_final(h->context, out, &size, SHA256_SIZE) == 1 && size == SHA256_SIZE,
+         "finish HMAC");
+}
+
+void hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                 unsigned char out[SHA256_SIZE]) {
+    struct hmac h;
+    hmac_init(&h, key, key_size);
+    hmac_add(&h, data, size);
+    hmac_end(&h, out);
+    hmac_deinit(&h);
 }
 
 static const char prefix[] = "sha256:";
@@ -168,6 +210,10 @@ void poly1305(const unsigned char key[32], const void *data, size_t size, unsign
 
 bool secret_equal(const void *a, const void *b, size_t size) {
     return CRYPTO_memcmp(a, b, size) == 0;
+}
+
+void secret_forget(void *secret, size_t size) {
+    OPENSSL_cleanse(secret, size);
 }
 
 /* OpenSSL's own words go no further: they name its files and functions. */
@@ -514,4 +560,79 @@ int signing_key_sign(const struct signing_key *key, enum signing_hash hash, cons
     else if (good)
         buffer_append(ret, signature, signature_size);
     return good ? 0 : invalid(err, "this private key cannot sign: its numbers do not fit together");
+}
+
+/* ---- signatures of others ---- */
+
+struct verifying_key {
+    EVP_PKEY *key;
+};
+
+int verifying_key_from_bytes(const unsigned char bytes[ED25519_KEY_SIZE],
+                             struct verifying_key **ret, struct error *err) {
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, bytes, ED25519_KEY_SIZE);
+    if (!pkey)
+        return invalid(err, "bytes that make no public Ed25519 key");
+    *ret = mem_new(struct verifying_key);
+    (*ret)->key = pkey;
+    return 0;
+}
+
+void verifying_key_free(struct verifying_key *key) {
+    if (!key)
+        return;
+    EVP_PKEY_free(key->key);
+    free(key);
+}
+
+bool verifying_key_check(const struct verifying_key *key, const void *data, size_t size,
+                         const unsigned char signature[ED25519_SIGNATURE_SIZE]) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    must(context && EVP_DigestVerifyInit_ex(context, NULL, NULL, NULL, NULL, key->key, NULL) == 1,
+         "check a signature");
+    bool good = EVP_DigestVerify(context, signature, ED25519_SIGNATURE_SIZE, data, size) == 1;
+    EVP_MD_CTX_free(context);
+    if (!good)
+        ERR_clear_error();
+    return good;
+}
+
+/* ---- agreement ---- */
+
+struct agreement_key {
+    EVP_PKEY *key;
+};
+
+struct agreement_key *agreement_key_from_seed(const unsigned char seed[X25519_SIZE]) {
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, seed, X25519_SIZE);
+    must(pkey, "make an X25519 key"); /* any bytes are one */
+    struct agreement_key *key = mem_new(struct agreement_key);
+    key->key = pkey;
+    return key;
+}
+
+void agreement_key_free(struct agreement_key *key) {
+    if (!key)
+        return;
+    EVP_PKEY_free(key->key);
+    free(key);
+}
+
+void agreement_key_public(const struct agreement_key *key, unsigned char ret[X25519_SIZE]) {
+    size_t size = X25519_SIZE;
+    must(EVP_PKEY_get_raw_public_key(key->key, ret, &size) == 1, "tell a public key");
+}
+
+int agreement_key_agree(const struct agreement_key *key, const unsigned char other[X25519_SIZE],
+                        unsigned char ret[X25519_SIZE], struct error *err) {
+    size_t size = X25519_SIZE;
+    EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, other, X25519_SIZE);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, NULL);
+    must(peer && context && EVP_PKEY_derive_init(context) == 1 &&
+             EVP_PKEY_derive_set_peer(context, peer) == 1,
+         "agree on a secret");
+    bool good = EVP_PKEY_derive(context, ret, &size) == 1 && size == X25519_SIZE;
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(peer);
+    return good ? 0 : invalid(err, "an X25519 key with which all agree on the same");
 }

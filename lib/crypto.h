@@ -1,13 +1,14 @@
 #pragma once
 
 /*
- * Hashes, random bytes, base64, and keys that sign: OpenSSL's one door.
+ * Hashes, message authentication, random bytes, base64, and keys that sign and agree: OpenSSL's one
+ * door.
  *
  * The algorithm is fetched once per process (an implicit fetch costs more than hashing 64 bytes).
  * SHA-256 of memory cannot fail; that OpenSSL has no SHA-256, or no memory, ends the program.
  *
- * Threads: all functions may be called from any thread; one `struct sha256` belongs to one thread
- * at a time.
+ * Threads: all functions may be called from any thread; one `struct sha256` or `struct hmac`
+ * belongs to one thread at a time.
  */
 
 #include "lib/buffer.h"
@@ -49,6 +50,24 @@ bool digest_text_valid(const char *text);
 /* ERROR_INVALID unless digest_text_valid. */
 int digest_parse(const char *text, unsigned char ret_hash[SHA256_SIZE], struct error *err);
 
+/* HMAC-SHA256 (RFC 2104) with a key that is kept: beginning again costs a fifth of beginning anew.
+ */
+struct hmac {
+    struct evp_mac_ctx_st *context; /* NULL: HMAC_NULL, safe to deinit */
+};
+
+#define HMAC_NULL ((struct hmac){.context = NULL})
+
+void hmac_init(struct hmac *h, const void *key, size_t key_size);
+void hmac_deinit(struct hmac *h);
+/* As for a hash; hmac_init has begun already. */
+void hmac_begin(struct hmac *h);
+void hmac_add(struct hmac *h, const void *data, size_t size);
+void hmac_end(struct hmac *h, unsigned char out[SHA256_SIZE]);
+/* All at once. */
+void hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                 unsigned char out[SHA256_SIZE]);
+
 /* Unpredictable bytes of the kernel's generator, for identifiers and keys. */
 void random_bytes(void *out, size_t size);
 
@@ -84,6 +103,8 @@ int decrypt(const struct decryption *how, unsigned char *data, size_t size, stru
 void poly1305(const unsigned char key[32], const void *data, size_t size, unsigned char out[16]);
 /* Takes as long whatever the difference. */
 bool secret_equal(const void *a, const void *b, size_t size);
+/* Overwrites it, whatever the compiler thinks of that. */
+void secret_forget(void *secret, size_t size);
 
 /* ---- private keys ---- */
 
@@ -138,3 +159,31 @@ enum signing_hash { SIGNING_SHA256, SIGNING_SHA384, SIGNING_SHA512 };
  */
 int signing_key_sign(const struct signing_key *key, enum signing_hash hash, const void *data,
                      size_t size, struct buffer *ret, struct error *err);
+
+/* ---- Ed25519 signatures of others (RFC 8032) ---- */
+
+enum { ED25519_KEY_SIZE = 32, ED25519_SIGNATURE_SIZE = 64 };
+
+struct verifying_key;
+/* ERROR_INVALID: OpenSSL does not take the bytes. That they are a point is seen at the first check.
+ */
+int verifying_key_from_bytes(const unsigned char bytes[ED25519_KEY_SIZE],
+                             struct verifying_key **ret, struct error *err);
+void verifying_key_free(struct verifying_key *key);
+DEFINE_CLEANUP_FREE(verifying_key);
+bool verifying_key_check(const struct verifying_key *key, const void *data, size_t size,
+                         const unsigned char signature[ED25519_SIGNATURE_SIZE]);
+
+/* ---- secrets agreed on by X25519 (RFC 7748) ---- */
+
+enum { X25519_SIZE = 32 };
+
+struct agreement_key;
+struct agreement_key *agreement_key_from_seed(const unsigned char seed[X25519_SIZE]);
+void agreement_key_free(struct agreement_key *key);
+DEFINE_CLEANUP_FREE(agreement_key);
+void agreement_key_public(const struct agreement_key *key, unsigned char ret[X25519_SIZE]);
+/* What both sides know, and nobody else; not evenly distributed: to be hashed before it is a key.
+ * ERROR_INVALID: the other side's number is one with which all agree on the same. */
+int agreement_key_agree(const struct agreement_key *key, const unsigned char other[X25519_SIZE],
+                        unsigned char ret[X25519_SIZE], struct error *err);

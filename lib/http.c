@@ -22,7 +22,9 @@ enum {
     CONNECTIONS_KEPT = 4,
     SALVAGE_MAX = 64 * 1024, /* more than a socket holds of an answer that is not chunked by us */
     POLL_MS_MAX = 60 * 1000, /* no harm in waking up once a minute */
+    MUCH_SIZE = 8 * 1024,    /* a unix socket holds 27 KiB of lines that are sent one by one */
 };
+#define PAUSE_NS_MIN NS_PER_MS
 
 struct http {
     CURLM *multi;
@@ -30,7 +32,7 @@ struct http {
     char *unix_socket;
     char *base;  /* "http://localhost" */
     char *where; /* for errors */
-    bool tls, skip_verify;
+    bool tls, skip_verify, proxies;
     char *ca_file, *cert_file, *key_file;
     struct curl_slist *connect_to; /* where the server of another name is */
     long connect_timeout_ms;
@@ -46,6 +48,8 @@ struct call {
     struct memory_source memory;
     struct source source;   /* over the memory or the request's own */
     struct instant active;  /* when a byte last went either way */
+    size_t delivered;       /* to the sink, since it was last waited for more */
+    uint64_t pause_ns;      /* the last one, while what comes is little */
     bool head_ended;        /* libcurl takes an end in the middle of the headers for an answer */
     bool faulted;           /* `err` is set by a callback */
     bool stopped;           /* the sink wants no more */
@@ -110,6 +114,7 @@ int http_open(const struct http_address *address, struct http **ret, struct erro
     client->connect_timeout_ms = address->connect_timeout_ns
                                      ? (long)(address->connect_timeout_ns / NS_PER_MS)
                                      : CONNECT_TIMEOUT_MS_DEFAULT;
+    client->proxies = address->proxies;
     client->unix_socket = text_dup(path);
     if (path) {
         client->base = text_dup("http://localhost");
@@ -174,6 +179,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg) {
     int status = status_of(call), r;
     if (sink && status >= 200 && status < 300) {
         r = sink->push(sink->arg, data, size, call->err);
+        call->delivered += size;
     } else {
         buffer_append(&call->response->body, data, size);
         r = buffer_check(&call->response->body, "the body of the answer", call->err);
@@ -244,7 +250,8 @@ static void set_tls(const struct http *client, CURL *easy) {
 static void set_connection(const struct http *client, CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, client->tls ? "https" : "http");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (!client->proxies)
+        curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_timeout_ms);
     if (client->unix_socket)
@@ -277,9 +284,26 @@ static bool has_body(const struct http_request *request) {
            text_equal(request->method, "PUT");
 }
 
+/* libcurl 7.88 hashes what it is given as a field, and takes what is pulled for nothing. */
+static void set_signed_body(CURL *easy, const struct http_request *request) {
+    const struct http_aws *aws = request->aws;
+    cleanup_free char *how = text_format("aws:amz:%s:%s", aws->region, aws->service);
+    assert(text_equal(request->method, "POST") && !request->source && request->content_type);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body_size ? request->body : "");
+    curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, how);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, aws->access_key_id);
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, aws->secret_access_key);
+}
+
 static void set_method_and_body(struct call *call) {
     CURL *easy = call->client->easy;
     const struct http_request *request = call->request;
+    if (request->aws) {
+        set_signed_body(easy, request);
+        return;
+    }
     if (text_equal(request->method, "HEAD"))
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     if (!has_body(request)) {
@@ -303,7 +327,9 @@ static void set_method_and_body(struct call *call) {
 }
 
 static struct curl_slist *header_list(const struct http_request *request) {
-    struct curl_slist *list = add_line(NULL, "Expect:"); /* no waiting for "100 Continue" */
+    /* No waiting for "100 Continue", which libcurl does not ask for before the little that is
+     * signed; it would sign the header that is not sent. */
+    struct curl_slist *list = request->aws ? NULL : add_line(NULL, "Expect:");
     if (request->content_type) {
         cleanup_free char *line = text_format("Content-Type: %s", request->content_type);
         list = add_line(list, line);
@@ -312,7 +338,20 @@ static struct curl_slist *header_list(const struct http_request *request) {
         list = add_line(list, "Transfer-Encoding: chunked");
     for (const char *const *h = request->headers; h && *h; h++)
         list = add_line(list, *h);
+    if (request->aws && request->aws->session_token) {
+        cleanup_free char *line =
+            text_format("X-Amz-Security-Token: %s", request->aws->session_token);
+        list = add_line(list, line);
+        explicit_bzero(line, strlen(line));
+    }
     return list;
+}
+
+/* Tokens among them stay in no memory of ours. */
+static void free_headers(struct curl_slist *list) {
+    for (struct curl_slist *at = list; at; at = at->next)
+        explicit_bzero(at->data, strlen(at->data));
+    curl_slist_free_all(list);
 }
 
 /* What ends a call from outside of it. */
@@ -339,6 +378,20 @@ static void wait_for_more(const struct call *call, const struct task *task) {
     assert(r == CURLM_OK);
 }
 
+static int keep_pace(struct call *call, const struct task *task) {
+    const struct http_pace *pace = call->request->pace;
+    if (!pace || call->delivered == 0)
+        return 0;
+    uint64_t longer_ns = call->pause_ns ? 2 * call->pause_ns : PAUSE_NS_MIN;
+    call->pause_ns = call->delivered >= MUCH_SIZE      ? 0
+                     : longer_ns < pace->gather_ns_max ? longer_ns
+                                                       : pace->gather_ns_max;
+    call->delivered = 0;
+    if (pace->on_quiet && pace->on_quiet(pace->arg, call->err) < 0)
+        return -1;
+    return call->pause_ns ? task_sleep(task, call->pause_ns, call->err) : 0;
+}
+
 /* Runs the prepared transfer. -1 with `err` set by the task or a callback; else libcurl's result.
  */
 static int drive(struct call *call, const struct task *task, CURLcode *ret_code) {
@@ -357,50 +410,13 @@ static int drive(struct call *call, const struct task *task, CURLcode *ret_code)
         } else {
             r = check_time(call, task);
             if (r == 0)
+                r = keep_pace(call, task);
+            if (r == 0)
                 wait_for_more(call, task);
         }
     }
     curl_multi_remove_handle(multi, call->client->easy); /* drops a connection in mid-transfer */
     return call->faulted ? -1 : r;
-}
-
-/* ---- an answer that libcurl did not see ---- */
-
-static void append_chunks(struct buffer *body, const char *text, const char *end) {
-    for (;;) {
-        char *rest;
-        unsigned long size = strtoul(text, &rest, 16);
-        const char *data = strstr(rest, "\r\n");
-        if (size == 0 || !data || size > (size_t)(end - data - 2))
-            return;
-        buffer_append(body, data + 2, size);
-        text = data + 2 + size;
-        text += strspn(text, "\r\n");
-    }
-}
-
-/*
- * The salvaged answer into the response, if it is an error with all its headers (RFC 9112; a
- * success cannot be meant, as the body was not read). It is read leniently: it is there to be
- * shown.
- */
-static bool hear_salvaged(struct call *call) {
-    struct http_response *response = call->response;
-    const char *text = buffer_string(&call->salvaged), *end = text + call->salvaged.size;
-    const char *body = strstr(text, "\r\n\r\n");
-    int status = 0;
-    if (!body || sscanf(text, "HTTP/1.%*1[01] %3d ", &status) != 1 || status < 400)
-        return false;
-    body += 4;
-    buffer_append(&response->headers, text, (size_t)(body - text));
-    char value[32];
-    if (text_equal(http_response_header(response, "Transfer-Encoding", value, sizeof value),
-                   "chunked"))
-        append_chunks(&response->body, body, end);
-    else
-        buffer_append(&response->body, body, (size_t)(end - body));
-    response->status = status;
-    return true;
 }
 
 /* ---- results ---- */
@@ -499,7 +515,7 @@ static int set_curl_error(const struct call *call, CURLcode code) {
 static int perform(struct call *call, const struct task *task) {
     CURLcode code = CURLE_OK;
     int r = drive(call, task, &code);
-    if (r == 0 && code == CURLE_SEND_ERROR && hear_salvaged(call))
+    if (r == 0 && code == CURLE_SEND_ERROR && http_read_lenient(&call->salvaged, call->response))
         return 0;
     if (code == CURLE_OK && !call->head_ended)
         code = CURLE_PARTIAL_FILE;
@@ -513,23 +529,6 @@ static int perform(struct call *call, const struct task *task) {
     if (cut && call->uploading && call->response->status >= 400)
         return 0;
     return code == CURLE_OK ? 0 : set_curl_error(call, code);
-}
-
-int http_check_request(const struct http_request *request, struct error *err) {
-    assert(request->method && request->path && !(request->source && request->body));
-    size_t size = strlen(request->path);
-    if (size > HTTP_PATH_MAX)
-        return error_set(err, ERROR_LIMIT, "the request's path is longer than %d bytes",
-                         HTTP_PATH_MAX);
-    if (request->path[0] != '/' || strchr(request->path, '#'))
-        return error_set(err, ERROR_INVALID, "not a path of a request");
-    for (size_t i = 0; i < size; i++)
-        if (request->path[i] <= ' ' || request->path[i] > '~')
-            return error_set(err, ERROR_INVALID, "the request's path is not escaped");
-    for (const char *const *h = request->headers; h && *h; h++)
-        if (strpbrk(*h, "\r\n"))
-            return error_set(err, ERROR_INVALID, "a header of the request has a line break");
-    return 0;
 }
 
 int http_call(struct http *client, const struct http_request *request, const struct task *task,
@@ -555,7 +554,7 @@ int http_call(struct http *client, const struct http_request *request, const str
     int r = perform(&call, task);
     curl_easy_reset(client->easy); /* nothing of this call stays behind in the handle */
     client->call = NULL;
-    curl_slist_free_all(headers);
+    free_headers(headers);
     buffer_deinit(&call.salvaged);
     if (r >= 0)
         return r;

@@ -6,7 +6,8 @@
  * A client keeps its connections alive between calls. A call blocks until the answer is complete,
  * and ends early by the task (cancellation and deadline), by an idle limit (no byte either way for
  * so long), by a limit on what the server may send, or by the caller's own source or sink. There
- * are no redirects, no proxies, no cookies, no decompression and no signals.
+ * are no redirects, no cookies, no decompression, no signals, and no proxies unless the address
+ * says so.
  *
  * Request bodies come from memory (Content-Length) or from a source (chunked; its size need not be
  * known, nothing is kept). A server that answers before it has read the whole body is heard: an
@@ -59,6 +60,7 @@ struct http_address {
     uint16_t port;
     const struct http_tls *tls;  /* NULL: none */
     uint64_t connect_timeout_ns; /* with the TLS handshake; 0: 10 s */
+    bool proxies; /* by http_proxy, https_proxy and no_proxy of the environment; else none */
 };
 
 /* Connects by the first call, not before. Copies what it is given. */
@@ -68,6 +70,28 @@ static inline void http_closep(struct http **client) {
     http_close(*client);
 }
 
+/*
+ * AWS Signature Version 4, by libcurl, of a POST from memory whose content type is said. The date
+ * is libcurl's own: a header for it must not be among the request's. Texts are one line each.
+ */
+struct http_aws {
+    const char *region, *service;
+    const char *access_key_id, *secret_access_key;
+    const char *session_token; /* or NULL */
+};
+
+/*
+ * Of an answer that comes in many small pieces for as long as there is news. Each piece that wakes
+ * us costs its sender more than sending it. So while they are small we look for more after a pause,
+ * in which they gather; the pause grows to `gather_ns_max`, and is none once much comes at once.
+ */
+struct http_pace {
+    uint64_t gather_ns_max; /* 0: no pause */
+    /* What has come is through: called before more is waited for. NULL: nobody minds. */
+    int (*on_quiet)(void *arg, struct error *err);
+    void *arg;
+};
+
 struct http_request {
     const char *method;
     const char *path;           /* with query; made by the functions below, checked again */
@@ -75,10 +99,12 @@ struct http_request {
     const char *content_type;   /* of the body; or NULL */
     const void *body;           /* from memory ... */
     size_t body_size;
-    const struct source *source; /* ... or pulled; not both */
-    const struct sink *sink;     /* for the bodies of 2xx answers; or NULL */
-    size_t body_max;             /* of a collected body; 0 is HTTP_BODY_MAX */
-    uint64_t idle_ns;            /* 0: no idle limit */
+    const struct source *source;  /* ... or pulled; not both */
+    const struct sink *sink;      /* for the bodies of 2xx answers; or NULL */
+    const struct http_aws *aws;   /* signed so; or NULL */
+    size_t body_max;              /* of a collected body; 0 is HTTP_BODY_MAX */
+    uint64_t idle_ns;             /* 0: no idle limit */
+    const struct http_pace *pace; /* or NULL */
 };
 
 struct http_response {
@@ -108,5 +134,7 @@ const char *http_response_header(const struct http_response *response, const cha
 void http_path_segment(struct buffer *path, const char *text);
 /* As it is; for constant text of our own. */
 void http_path_text(struct buffer *path, const char *text);
+/* A value of a form (application/x-www-form-urlencoded): likewise, with '+' for a space. */
+void http_form_value(struct buffer *form, const char *text);
 /* "?name=value" or "&name=value", escaped. */
 void http_path_query(struct buffer *path, const char *name, const char *value);

@@ -2,7 +2,7 @@
 
 /*
  * A bare connection to a client's server, TLS included: what http.c, the door to libcurl, lends to
- * http_stream.c. Non-blocking.
+ * http_stream.c, non-blocking; and what these share of requests and answers as text (http_text.c).
  */
 
 #include "lib/http.h"
@@ -30,6 +30,11 @@ void http_wire_end(struct http_wire *wire);
 
 /* ERROR_INVALID or ERROR_LIMIT for a path or header that cannot be sent. */
 int http_check_request(const struct http_request *request, struct error *err);
+
+/* What a server said before it hung up on our upload, which libcurl did not see: into the response,
+ * if it is an error with all its headers (RFC 9112; a success cannot be meant, as the body was not
+ * read). It is read leniently: it is there to be shown. */
+bool http_read_lenient(const struct buffer *answer, struct http_response *response);
 
 /* http_tls.c: the alert close_notify on an SSL of OpenSSL (RFC 8446, section 6.1). */
 void http_tls_end(void *ssl);

@@ -14,11 +14,16 @@
 
 #include <stdbool.h>
 
-enum { LOG_LINE_MAX = 2048 }; /* longer messages are cut */
+enum {
+    LOG_LINE_MAX = 2048, /* longer messages are cut */
+    LOG_CONFIGURATION_MAX = 1024 * 1024,
+};
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_OFF };
 
-/* Once, before other threads start. `properties`: a file; NULL: the console, from `level` on. */
+/* Once, before other threads start. `properties`: a file; NULL: the console, from `level` on.
+ * ERROR_CONFIG: it cannot be read, says something that log4cplus does not understand, or names a
+ * file that it cannot write; log4cplus would go on with less. */
 int log_open(const char *properties, enum log_level level, struct error *err);
 void log_close(void);
 

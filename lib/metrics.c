@@ -1,5 +1,6 @@
 #include "lib/metrics.h"
 
+#include "lib/http_server.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 
@@ -7,13 +8,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct metrics {
-    struct MHD_Daemon *daemon;
+    struct http_server *server;
+    struct buffer body;
     metrics_write *write;
     void *context;
     uint16_t port;
@@ -21,45 +24,31 @@ struct metrics {
 
 /* ---- answering ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-                              struct buffer *body) {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_COPY);
-    enum MHD_Result r = MHD_NO;
-    if (response && MHD_add_response_header(response, "Content-Type", type) == MHD_YES)
-        r = MHD_queue_response(connection, status, response);
-    if (response)
-        MHD_destroy_response(response);
-    return r;
+static void answer_text(struct http_answer *answer, unsigned status, const char *text) {
+    answer->status = status;
+    answer->data = text;
+    answer->size = strlen(text);
 }
 
-static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status,
-                                   const char *text) {
-    cleanup(buffer_deinit) struct buffer body;
-    buffer_init(&body, 256);
-    buffer_text(&body, text);
-    return answer(connection, status, "text/plain; charset=utf-8", &body);
-}
-
-/* Bodies of requests are not read: what they would say is nothing to us. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *size, void **state) {
-    (void)version;
-    (void)data;
-    (void)size;
-    (void)state;
+static void on_request(void *context, const char *path, struct http_answer *ret) {
     struct metrics *m = context;
-    if (!text_equal(method, MHD_HTTP_METHOD_GET))
-        return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n");
-    if (!text_equal(url, "/metrics"))
-        return answer_text(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
-    cleanup(buffer_deinit) struct buffer body;
-    buffer_init(&body, METRICS_SIZE_MAX);
-    m->write(m->context, &body);
-    if (body.overflowed)
-        return answer_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "too many metrics\n");
-    return answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &body);
+    if (!text_equal(path, "/metrics")) {
+        answer_text(ret, 404, "there is only /metrics\n");
+        return;
+    }
+    buffer_deinit(&m->body); /* of the answer before, which was copied */
+    buffer_init(&m->body, METRICS_SIZE_MAX);
+    if (!m->write(m->context, &m->body)) {
+        answer_text(ret, 503, "there is nothing to tell now; ask again\n");
+        return;
+    }
+    if (m->body.overflowed) {
+        answer_text(ret, 500, "too many metrics\n");
+        return;
+    }
+    ret->type = "text/plain; version=0.0.4; charset=utf-8";
+    ret->data = m->body.data;
+    ret->size = m->body.size;
 }
 
 /* ---- listening ---- */
@@ -70,8 +59,8 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static int read_address(const char *listen, union address *ret, struct error *err) {
-    cleanup_free char *host = text_dup(listen);
+static int read_address(const char *listen_on, union address *ret, struct error *err) {
+    cleanup_free char *host = text_dup(listen_on);
     char *colon = strrchr(host, ':'), *number = colon ? colon + 1 : host, *name = host;
     uint64_t port;
     struct error ignored = ERROR_NULL;
@@ -92,36 +81,58 @@ static int read_address(const char *listen, union address *ret, struct error *er
     }
     if (!good)
         return error_set(err, ERROR_CONFIG, "'%s' is none of PORT, ADDRESS:PORT and [ADDRESS]:PORT",
-                         listen);
+                         listen_on);
     ret->v4.sin_port = htons((uint16_t)port); /* at the same place in both */
     return 0;
 }
 
-int metrics_open(const char *listen, metrics_write *write, void *context, struct metrics **ret,
+static int bind_to(const char *listen_on, const union address *address, uint16_t *ret_port,
+                   int *ret_fd, struct error *err) {
+    union address bound;
+    socklen_t size = address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
+    socklen_t bound_size = sizeof bound;
+    int on = 1;
+    cleanup_close int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd >= 0 && address->any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (fd < 0 || bind(fd, &address->any, size) < 0 || listen(fd, METRICS_CONNECTIONS_MAX) < 0 ||
+        getsockname(fd, &bound.any, &bound_size) < 0)
+        return error_set_os(err, ERROR_IO, errno, "serve metrics on %s", listen_on);
+    *ret_port = ntohs(bound.v4.sin_port); /* at the same place in both */
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+int metrics_open(const char *listen_on, metrics_write *write, void *context, struct metrics **ret,
                  struct error *err) {
     union address address;
-    if (read_address(listen, &address, err) < 0)
-        return -1;
+    int fd;
     struct metrics *m = mem_new(struct metrics);
-    *m = (struct metrics){.write = write, .context = context};
-    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD |
-                     (address.any.sa_family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0U);
-    m->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR,
-                                 &address.any, MHD_OPTION_CONNECTION_LIMIT,
-                                 (unsigned)METRICS_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)METRICS_TIMEOUT_S, MHD_OPTION_END);
-    if (!m->daemon) {
-        int failure = errno;
-        free(m);
-        return error_set_os(err, ERROR_IO, failure, "serve metrics on %s", listen);
+    *m = (struct metrics){.write = write, .context = context, .body = BUFFER_NULL};
+    int r = read_address(listen_on, &address, err);
+    if (r == 0)
+        r = bind_to(listen_on, &address, &m->port, &fd, err);
+    if (r == 0) {
+        struct http_server_options options = {.listen_fd = fd,
+                                              .connections_max = METRICS_CONNECTIONS_MAX,
+                                              .timeout_s = METRICS_TIMEOUT_S,
+                                              .serve = on_request,
+                                              .context = m};
+        r = http_server_open(&options, &m->server, err);
     }
-    m->port = MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    if (r < 0) {
+        free(m);
+        return -1;
+    }
     *ret = m;
     return 0;
 }
 
 void metrics_close(struct metrics *m) {
-    MHD_stop_daemon(m->daemon);
+    http_server_close(m->server);
+    buffer_deinit(&m->body);
     free(m);
 }
 
@@ -145,4 +156,23 @@ void metrics_sample(struct buffer *out, const char *name, const char *labels, do
         buffer_format(out, " %.0f\n", value);
     else
         buffer_format(out, " %.9g\n", value);
+}
+
+void metrics_histogram(struct buffer *out, const char *name, const char *labels,
+                       const double *bounds, const uint64_t *counts, size_t bound_count,
+                       double sum) {
+    const char *more = labels ? labels : "", *comma = labels ? "," : "";
+    uint64_t count = 0;
+    for (size_t i = 0; i <= bound_count; i++) {
+        char end[32] = "+Inf";
+        if (i < bound_count)
+            snprintf(end, sizeof end, "%.9g", bounds[i]);
+        count += counts[i];
+        buffer_format(out, "%s_bucket{%s%sle=\"%s\"} %llu\n", name, more, comma, end,
+                      (unsigned long long)count);
+    }
+    cleanup_free char *of_sum = text_format("%s_sum", name);
+    cleanup_free char *of_count = text_format("%s_count", name);
+    metrics_sample(out, of_sum, labels, sum);
+    metrics_sample(out, of_count, labels, (double)count);
 }

@@ -2,18 +2,24 @@
 
 #include "lib/bytes.h"
 
-void wire_header_encode(uint8_t type, size_t body_size, uint8_t out[WIRE_HEADER_SIZE]) {
-    assert(body_size <= WIRE_BODY_MAX);
+void wire_sealed_header_encode(const struct wire_header *header, uint8_t out[WIRE_HEADER_SIZE]) {
+    assert(header->body_size <= WIRE_BODY_MAX);
     struct byte_writer w = byte_writer(out, WIRE_HEADER_SIZE);
     bytes_put_u32(&w, WIRE_MAGIC);
     bytes_put_u8(&w, WIRE_VERSION);
-    bytes_put_u8(&w, type);
-    bytes_put_u16(&w, 0);
-    bytes_put_u32(&w, (uint32_t)body_size);
+    bytes_put_u8(&w, header->type);
+    bytes_put_u16(&w, header->direct_size);
+    bytes_put_u32(&w, header->body_size);
 }
 
-int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
-                       struct error *err) {
+void wire_header_encode(uint8_t type, size_t body_size, uint8_t out[WIRE_HEADER_SIZE]) {
+    assert(body_size <= WIRE_BODY_MAX);
+    const struct wire_header header = {.type = type, .body_size = (uint32_t)body_size};
+    wire_sealed_header_encode(&header, out);
+}
+
+int wire_sealed_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
+                              struct error *err) {
     struct byte_reader r = byte_reader(in, WIRE_HEADER_SIZE);
     uint32_t magic = bytes_get_u32(&r);
     if (magic != WIRE_MAGIC)
@@ -23,14 +29,23 @@ int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *r
     if (version != WIRE_VERSION)
         return error_set(err, ERROR_INVALID, "protocol version %u, this side speaks %d", version,
                          WIRE_VERSION);
-    struct wire_header header = {.type = bytes_get_u8(&r)};
-    uint16_t zero = bytes_get_u16(&r);
-    if (zero)
-        return error_set(err, ERROR_INVALID, "reserved header bits are %04x, not zero", zero);
+    struct wire_header header = {.type = bytes_get_u8(&r), .direct_size = bytes_get_u16(&r)};
     header.body_size = bytes_get_u32(&r);
     if (header.body_size > WIRE_BODY_MAX)
         return error_set(err, ERROR_LIMIT, "a frame of %u bytes, at most %d are accepted",
                          header.body_size, WIRE_BODY_MAX);
+    *ret = header;
+    return 0;
+}
+
+int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
+                       struct error *err) {
+    struct wire_header header;
+    if (wire_sealed_header_decode(in, &header, err) < 0)
+        return -1;
+    if (header.direct_size)
+        return error_set(err, ERROR_INVALID, "reserved header bits are %04x, not zero",
+                         header.direct_size);
     *ret = header;
     return 0;
 }
@@ -84,6 +99,15 @@ size_t wire_hello_encode(const struct wire_hello *m, uint8_t out[WIRE_HELLO_SIZE
     bytes_put_u8(&w, (uint8_t)m->role);
     bytes_put_u64(&w, m->id);
     put_text(&w, m->run, sizeof m->run);
+    bytes_put_u64(&w, m->clients.first);
+    bytes_put_u32(&w, m->clients.step);
+    bytes_put_u32(&w, m->clients.count);
+    bytes_put_u8(&w, m->authenticates);
+    if (m->authenticates) {
+        bytes_put(&w, m->cluster, sizeof m->cluster);
+        bytes_put(&w, m->nonce, sizeof m->nonce);
+        bytes_put(&w, m->ephemeral, sizeof m->ephemeral);
+    }
     return frame_end(&w, WIRE_HELLO);
 }
 
@@ -93,10 +117,22 @@ int wire_hello_decode(const uint8_t *body, size_t size, struct wire_hello *ret, 
     uint8_t role = bytes_get_u8(&r);
     m.id = bytes_get_u64(&r);
     get_text(&r, m.run, sizeof m.run);
+    m.clients.first = bytes_get_u64(&r);
+    m.clients.step = bytes_get_u32(&r);
+    m.clients.count = bytes_get_u32(&r);
+    m.authenticates = get_bool(&r);
+    if (m.authenticates) {
+        bytes_get(&r, m.cluster, sizeof m.cluster);
+        bytes_get(&r, m.nonce, sizeof m.nonce);
+        bytes_get(&r, m.ephemeral, sizeof m.ephemeral);
+    }
     if (check_complete(&r, "HELLO", err) < 0)
         return -1;
-    if (role != WIRE_ROLE_CLIENT && role != WIRE_ROLE_REPLICA)
+    if (role < WIRE_ROLE_CLIENT || role > WIRE_ROLE_MONITOR)
         return error_set(err, ERROR_INVALID, "HELLO of unknown role %u", role);
+    if ((m.clients.count > 0 && m.clients.step == 0) || m.clients.first > WIRE_NUMBER_MAX ||
+        (uint64_t)m.clients.step * m.clients.count > WIRE_NUMBER_MAX - m.clients.first)
+        return error_set(err, ERROR_INVALID, "HELLO of clients that are out of range");
     m.role = (enum wire_role)role;
     *ret = m;
     return 0;
@@ -112,6 +148,12 @@ size_t wire_hello_answer_encode(const struct wire_hello_answer *m,
     bytes_put_u16(&w, m->f);
     bytes_put_u16(&w, m->answers);
     put_text(&w, m->text, sizeof m->text);
+    bytes_put_u8(&w, m->authenticates);
+    if (m->authenticates) {
+        bytes_put(&w, m->nonce, sizeof m->nonce);
+        bytes_put(&w, m->ephemeral, sizeof m->ephemeral);
+        bytes_put(&w, m->signature, sizeof m->signature);
+    }
     return frame_end(&w, WIRE_HELLO_ANSWER);
 }
 
@@ -126,6 +168,12 @@ int wire_hello_answer_decode(const uint8_t *body, size_t size, struct wire_hello
     m.f = bytes_get_u16(&r);
     m.answers = bytes_get_u16(&r);
     get_text(&r, m.text, sizeof m.text);
+    m.authenticates = get_bool(&r);
+    if (m.authenticates) {
+        bytes_get(&r, m.nonce, sizeof m.nonce);
+        bytes_get(&r, m.ephemeral, sizeof m.ephemeral);
+        bytes_get(&r, m.signature, sizeof m.signature);
+    }
     if (check_complete(&r, "HELLO_ANSWER", err) < 0)
         return -1;
     if (m.accepted &&
@@ -137,20 +185,74 @@ int wire_hello_answer_decode(const uint8_t *body, size_t size, struct wire_hello
     return 0;
 }
 
-size_t wire_request_encode_head(const struct wire_request *m, uint8_t out[WIRE_REQUEST_HEAD_SIZE]) {
+void wire_hello_proof_encode(const uint8_t signature[WIRE_SIGNATURE_SIZE],
+                             uint8_t out[WIRE_HELLO_PROOF_SIZE]) {
+    struct byte_writer w = frame_begin(out, WIRE_HELLO_PROOF_SIZE);
+    bytes_put(&w, signature, WIRE_SIGNATURE_SIZE);
+    frame_end(&w, WIRE_HELLO_PROOF);
+}
+
+int wire_hello_proof_decode(const uint8_t *body, size_t size, uint8_t ret[WIRE_SIGNATURE_SIZE],
+                            struct error *err) {
+    struct byte_reader r = byte_reader(body, size);
+    uint8_t signature[WIRE_SIGNATURE_SIZE];
+    bytes_get(&r, signature, sizeof signature);
+    if (check_complete(&r, "HELLO_PROOF", err) < 0)
+        return -1;
+    memcpy(ret, signature, sizeof signature);
+    return 0;
+}
+
+size_t wire_welcome_encode(uint8_t out[WIRE_WELCOME_SIZE]) {
+    wire_header_encode(WIRE_WELCOME, 0, out);
+    return WIRE_WELCOME_SIZE;
+}
+
+static size_t proof_size(enum wire_authenticator kind, uint16_t macs) {
+    return kind == WIRE_AUTHENTICATOR_SIGNATURE ? WIRE_SIGNATURE_SIZE
+                                                : (size_t)macs * WIRE_MAC_SIZE;
+}
+
+static void put_authenticator(struct byte_writer *w, const struct wire_request *m) {
+    static const uint8_t room[WIRE_AUTHENTICATOR_SIZE_MAX];
+    assert(m->macs <= WIRE_MACS_MAX &&
+           (m->macs == 0) == (m->authenticator != WIRE_AUTHENTICATOR_MACS));
+    bytes_put_u8(w, (uint8_t)m->authenticator);
+    bytes_put_u8(w, (uint8_t)m->macs);
+    bytes_put(w, m->proof ? m->proof : room, proof_size(m->authenticator, m->macs));
+}
+
+/* A kind that is unknown, or has MACs where it should not, fails. */
+static void get_authenticator(struct byte_reader *r, struct wire_request *m) {
+    uint8_t kind = bytes_get_u8(r);
+    m->macs = bytes_get_u8(r);
+    if (kind > WIRE_AUTHENTICATOR_SIGNATURE || m->macs > WIRE_MACS_MAX ||
+        (m->macs == 0) != (kind != WIRE_AUTHENTICATOR_MACS)) {
+        r->failed = true;
+        return;
+    }
+    m->authenticator = (enum wire_authenticator)kind;
+    m->proof = bytes_take(r, proof_size(m->authenticator, m->macs));
+    m->fields = r->at;
+}
+
+size_t wire_request_encode_head(const struct wire_request *m,
+                                uint8_t out[WIRE_REQUEST_HEAD_SIZE_MAX]) {
     assert(m->payload_size <= WIRE_PAYLOAD_MAX);
-    struct byte_writer w = frame_begin(out, WIRE_REQUEST_HEAD_SIZE);
+    struct byte_writer w = frame_begin(out, WIRE_REQUEST_HEAD_SIZE_MAX);
+    put_authenticator(&w, m);
     bytes_put_u64(&w, m->client);
     bytes_put_u64(&w, m->number);
     bytes_put_u8(&w, m->flags);
     bytes_put_u32(&w, m->key_count);
+    bytes_put_u32(&w, m->read_count);
     bytes_put_u32(&w, m->key_size);
     bytes_put_u32(&w, m->value_size);
     bytes_put_u32(&w, m->execution_ms);
     bytes_put_u64(&w, m->key_space);
     bytes_put_u64(&w, m->first_key);
     bytes_put_u32(&w, m->payload_size);
-    wire_header_encode(WIRE_REQUEST, WIRE_REQUEST_FIELDS_SIZE + m->payload_size, out);
+    wire_header_encode(WIRE_REQUEST, bytes_written(&w) - WIRE_HEADER_SIZE + m->payload_size, out);
     return bytes_written(&w);
 }
 
@@ -158,10 +260,12 @@ int wire_request_decode(const uint8_t *body, size_t size, struct wire_request *r
                         struct error *err) {
     struct byte_reader r = byte_reader(body, size);
     struct wire_request m = {0};
+    get_authenticator(&r, &m);
     m.client = bytes_get_u64(&r);
     m.number = bytes_get_u64(&r);
     m.flags = bytes_get_u8(&r);
     m.key_count = bytes_get_u32(&r);
+    m.read_count = bytes_get_u32(&r);
     m.key_size = bytes_get_u32(&r);
     m.value_size = bytes_get_u32(&r);
     m.execution_ms = bytes_get_u32(&r);
@@ -190,6 +294,7 @@ size_t wire_reply_encode(const struct wire_reply *m, uint8_t out[WIRE_REPLY_SIZE
     bytes_put_u64(&w, m->number);
     bytes_put_u8(&w, (uint8_t)m->status);
     bytes_put_u16(&w, m->replica);
+    bytes_put_u64(&w, m->view);
     bytes_put_u64(&w, m->height);
     bytes_put(&w, m->digest, sizeof m->digest);
     put_text(&w, m->text, sizeof m->text);
@@ -203,6 +308,7 @@ int wire_reply_decode(const uint8_t *body, size_t size, struct wire_reply *ret, 
     m.number = bytes_get_u64(&r);
     uint8_t status = bytes_get_u8(&r);
     m.replica = bytes_get_u16(&r);
+    m.view = bytes_get_u64(&r);
     m.height = bytes_get_u64(&r);
     bytes_get(&r, m.digest, sizeof m.digest);
     get_text(&r, m.text, sizeof m.text);
@@ -211,6 +317,35 @@ int wire_reply_decode(const uint8_t *body, size_t size, struct wire_reply *ret, 
     if (status > WIRE_REPLY_REFUSED)
         return error_set(err, ERROR_INVALID, "REPLY with unknown status %u", status);
     m.status = (enum wire_reply_status)status;
+    *ret = m;
+    return 0;
+}
+
+void wire_value_encode_head(const struct wire_value *m, uint8_t out[WIRE_VALUE_HEAD_SIZE]) {
+    assert(m->value_size <= WIRE_PAYLOAD_MAX);
+    struct byte_writer w = frame_begin(out, WIRE_VALUE_HEAD_SIZE);
+    bytes_put_u64(&w, m->client);
+    bytes_put_u64(&w, m->number);
+    bytes_put_u16(&w, m->replica);
+    bytes_put_u64(&w, m->height);
+    wire_header_encode(WIRE_VALUE, bytes_written(&w) - WIRE_HEADER_SIZE + m->value_size, out);
+}
+
+int wire_value_decode(const uint8_t *body, size_t size, struct wire_value *ret, struct error *err) {
+    struct byte_reader r = byte_reader(body, size);
+    struct wire_value m = {0};
+    m.client = bytes_get_u64(&r);
+    m.number = bytes_get_u64(&r);
+    m.replica = bytes_get_u16(&r);
+    m.height = bytes_get_u64(&r);
+    size_t left = bytes_left(&r);
+    if (left > WIRE_PAYLOAD_MAX)
+        return error_set(err, ERROR_LIMIT, "VALUE of %zu bytes, at most %d", left,
+                         WIRE_PAYLOAD_MAX);
+    m.value_size = (uint32_t)left;
+    m.value = bytes_take(&r, left);
+    if (check_complete(&r, "VALUE", err) < 0)
+        return -1;
     *ret = m;
     return 0;
 }

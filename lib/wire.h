@@ -7,10 +7,13 @@
  *     magic u32 | version u8 | type u8 | zero u16 | body size u32 | body ...
  *
  * Whoever connects says HELLO first and waits for HELLO_ANSWER, which either names the replica and
- * the primary or says why not. A *client connection* then carries requests of any number of
+ * the primary or says why not. Where both have keys, HELLO_PROOF and WELCOME follow (handshake.h),
+ * and every frame from WELCOME on is sealed (seal.h): then the zero is the size of the body's part
+ * that is in its MAC directly. A *client connection* carries requests of any number of
  * clients (each REQUEST names its client), in any order, and replies come back in the order of
- * completion, not of sending. STATUS_QUERY may be asked at any time by a client connection.
- * Types from WIRE_REPLICA_FIRST on are spoken between replicas only (executor/core/message.h).
+ * completion, not of sending. STATUS_QUERY may be asked at any time by a client connection, and by
+ * a *monitor*, which may do nothing else. Types from WIRE_REPLICA_FIRST on are spoken between
+ * replicas only (executor/pbft/codec.h).
  *
  * Encoders write a whole frame, header included, and return its size; only the payload of a REQUEST
  * is left to the caller, who sends it behind the head from where it lies (writev), uncopied.
@@ -27,9 +30,15 @@
 #include <stdint.h>
 
 enum {
-    WIRE_VERSION = 3,
+    WIRE_VERSION = 6,
     WIRE_HEADER_SIZE = 12,
     WIRE_DIGEST_SIZE = 32,
+    WIRE_CLUSTER_SIZE = 16, /* id of a cluster's keys */
+    WIRE_NONCE_SIZE = 32,
+    WIRE_AGREEMENT_SIZE = 32, /* X25519 */
+    WIRE_SIGNATURE_SIZE = 64, /* Ed25519 */
+    WIRE_MAC_SIZE = 8,    /* of a request, for one replica; a guess is refused and ends the link */
+    WIRE_MACS_MAX = 31,   /* as many as there can be replicas with keys */
     WIRE_RUN_SIZE = 64,   /* run id with its NUL */
     WIRE_TEXT_SIZE = 192, /* short reasons for people, with their NUL */
 
@@ -44,6 +53,10 @@ enum {
 /* Clients and numbers stay within what JSON readers hold exactly as a signed integer. */
 #define WIRE_NUMBER_MAX ((uint64_t)INT64_MAX)
 
+/* A client's id: below these bits the client, above them its loader. With ten bits for loaders, ids
+ * stay below 2^53, which every JSON reader holds. */
+enum { WIRE_CLIENT_BITS = 43, WIRE_LOADER_BITS = 10 };
+
 enum wire_type {
     WIRE_HELLO = 1,
     WIRE_HELLO_ANSWER = 2,
@@ -51,11 +64,15 @@ enum wire_type {
     WIRE_REPLY = 4,
     WIRE_STATUS_QUERY = 5, /* no body */
     WIRE_STATUS = 6,
+    WIRE_HELLO_PROOF = 7,
+    WIRE_WELCOME = 8, /* no body */
+    WIRE_VALUE = 9,   /* before the REPLY that it belongs to */
     WIRE_REPLICA_FIRST = 32,
 };
 
 struct wire_header {
-    uint8_t type; /* not checked against the list: the receiver knows what it may be sent */
+    uint8_t type;         /* not checked against the list: the receiver knows what it may be sent */
+    uint16_t direct_size; /* sealed: see seal.h; else 0 */
     uint32_t body_size;
 };
 
@@ -63,13 +80,39 @@ struct wire_header {
 int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
                        struct error *err);
 void wire_header_encode(uint8_t type, size_t body_size, uint8_t out[WIRE_HEADER_SIZE]);
+/* The same for a frame that is sealed. */
+int wire_sealed_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *ret,
+                              struct error *err);
+void wire_sealed_header_encode(const struct wire_header *header, uint8_t out[WIRE_HEADER_SIZE]);
 
-enum wire_role { WIRE_ROLE_CLIENT = 1, WIRE_ROLE_REPLICA = 2 };
+enum wire_role {
+    WIRE_ROLE_CLIENT = 1,
+    WIRE_ROLE_REPLICA = 2,
+    WIRE_ROLE_MONITOR = 3, /* with a replica's keys: its own health check */
+};
+
+/*
+ * Clients first, first + step, ...: so many of them are on a connection. A replica that did not get
+ * a request of theirs from them answers it there all the same. Later connections win; who is not
+ * named is answered where its request came from.
+ */
+struct wire_clients {
+    uint64_t first; /* all of them up to WIRE_NUMBER_MAX */
+    uint32_t step;  /* from 1, unless none is named */
+    uint32_t count; /* 0: none is named */
+};
 
 struct wire_hello {
     enum wire_role role;
-    uint64_t id;             /* replica: its index; client connection: any number, for logs */
-    char run[WIRE_RUN_SIZE]; /* the run id of cluster.yaml: strangers are refused by it */
+    /* Replica and monitor: the replica's index; client connection: the loader's index with keys,
+     * any number without, for logs. */
+    uint64_t id;
+    char run[WIRE_RUN_SIZE];     /* the run id of cluster.yaml: strangers are refused by it */
+    struct wire_clients clients; /* client connection: who is answered on it */
+    bool authenticates;          /* the following is there */
+    uint8_t cluster[WIRE_CLUSTER_SIZE];
+    uint8_t nonce[WIRE_NONCE_SIZE];
+    uint8_t ephemeral[WIRE_AGREEMENT_SIZE];
 };
 
 struct wire_hello_answer {
@@ -81,6 +124,16 @@ struct wire_hello_answer {
     uint16_t answers; /* equal ones, of different replicas, that make a request done: 1 where one
                          speaks for enough */
     char text[WIRE_TEXT_SIZE]; /* why not, if not accepted */
+    bool authenticates;        /* the following is there, the signature last */
+    uint8_t nonce[WIRE_NONCE_SIZE];
+    uint8_t ephemeral[WIRE_AGREEMENT_SIZE];
+    uint8_t signature[WIRE_SIGNATURE_SIZE];
+};
+
+enum wire_authenticator {
+    WIRE_AUTHENTICATOR_NONE = 0,
+    WIRE_AUTHENTICATOR_MACS = 1, /* one for each replica */
+    WIRE_AUTHENTICATOR_SIGNATURE = 2,
 };
 
 enum wire_request_flag {
@@ -97,7 +150,9 @@ struct wire_request {
      * A client has one request at a time: a lower number than its last one is never executed. */
     uint64_t number;
     uint8_t flags;
-    uint32_t key_count; /* the write set that executing it makes; limits: executor/chain */
+    uint32_t key_count;  /* the write set that executing it makes; limits: executor/chain */
+    uint32_t read_count; /* of the keys, from first_key on, are read before they are written; needs
+                            a key space */
     uint32_t key_size;
     uint32_t value_size; /* of a read-only request: means nothing */
     uint32_t execution_ms;
@@ -108,6 +163,11 @@ struct wire_request {
     uint64_t first_key;     /* below key_space */
     uint32_t payload_size;  /* up to WIRE_PAYLOAD_MAX */
     const uint8_t *payload; /* borrowed */
+    /* Of all of the above (request_auth.h); on the wire it comes first. */
+    enum wire_authenticator authenticator;
+    uint16_t macs;         /* MACS: how many */
+    const uint8_t *proof;  /* MACs or signature; borrowed. To encode: NULL leaves room for it */
+    const uint8_t *fields; /* decoded: where in the body they begin; borrowed */
 };
 
 enum wire_reply_status {
@@ -121,10 +181,22 @@ struct wire_reply {
     uint64_t number;
     enum wire_reply_status status;
     uint16_t replica;                 /* who answers */
+    uint64_t view;                    /* that it is in: its primary is replica view mod n */
     uint64_t height;                  /* block that holds it; the last one that a read saw */
     uint8_t digest[WIRE_DIGEST_SIZE]; /* of that block, or of all that was read: the result that
                                          answers are compared by */
     char text[WIRE_TEXT_SIZE];        /* why, if not OK */
+};
+
+/* What was read, where that is the answer (executor/handler.h: kv); an ordered read is answered so
+ * once, when it is executed, and not when it is asked for again. */
+struct wire_value {
+    uint64_t client;
+    uint64_t number;
+    uint16_t replica;
+    uint64_t height; /* as in the reply */
+    const uint8_t *value;
+    uint32_t value_size; /* up to WIRE_PAYLOAD_MAX; borrowed */
 };
 
 struct wire_status {
@@ -142,12 +214,23 @@ struct wire_status {
 
 /* Sizes of whole frames. */
 enum {
-    WIRE_HELLO_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 8 + 1 + WIRE_RUN_SIZE,
-    WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 5 * 2 + 1 + WIRE_TEXT_SIZE,
-    WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 4 * 4 + 2 * 8 + 4, /* of the body, before the payload */
-    WIRE_REQUEST_HEAD_SIZE = WIRE_HEADER_SIZE + WIRE_REQUEST_FIELDS_SIZE,
+    WIRE_HELLO_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 8 + 1 + WIRE_RUN_SIZE + 8 + 2 * 4 + 1 +
+                          WIRE_CLUSTER_SIZE + WIRE_NONCE_SIZE + WIRE_AGREEMENT_SIZE,
+    WIRE_HELLO_ANSWER_SIZE_MAX = WIRE_HEADER_SIZE + 1 + 5 * 2 + 1 + WIRE_TEXT_SIZE + 1 +
+                                 WIRE_NONCE_SIZE + WIRE_AGREEMENT_SIZE + WIRE_SIGNATURE_SIZE,
+    WIRE_HELLO_PROOF_SIZE = WIRE_HEADER_SIZE + WIRE_SIGNATURE_SIZE,
+    WIRE_WELCOME_SIZE = WIRE_HEADER_SIZE,
+    WIRE_AUTHENTICATOR_SIZE_MIN = 1 + 1, /* kind, number of MACs */
+    WIRE_AUTHENTICATOR_SIZE_MAX = WIRE_AUTHENTICATOR_SIZE_MIN + WIRE_MACS_MAX * WIRE_MAC_SIZE,
+    WIRE_REQUEST_FIELDS_SIZE = 2 * 8 + 1 + 5 * 4 + 2 * 8 + 4, /* of the body, before the payload */
+    /* Without authenticator, and at most. */
+    WIRE_REQUEST_HEAD_SIZE =
+        WIRE_HEADER_SIZE + WIRE_AUTHENTICATOR_SIZE_MIN + WIRE_REQUEST_FIELDS_SIZE,
+    WIRE_REQUEST_HEAD_SIZE_MAX =
+        WIRE_HEADER_SIZE + WIRE_AUTHENTICATOR_SIZE_MAX + WIRE_REQUEST_FIELDS_SIZE,
     WIRE_REPLY_SIZE_MAX =
-        WIRE_HEADER_SIZE + 2 * 8 + 1 + 2 + 8 + WIRE_DIGEST_SIZE + 1 + WIRE_TEXT_SIZE,
+        WIRE_HEADER_SIZE + 2 * 8 + 1 + 2 + 2 * 8 + WIRE_DIGEST_SIZE + 1 + WIRE_TEXT_SIZE,
+    WIRE_VALUE_HEAD_SIZE = WIRE_HEADER_SIZE + 2 * 8 + 2 + 8,
     WIRE_STATUS_QUERY_SIZE = WIRE_HEADER_SIZE,
     WIRE_STATUS_SIZE_MAX =
         WIRE_HEADER_SIZE + 4 * 2 + 2 * 8 + WIRE_DIGEST_SIZE + 2 + 1 + 1 + WIRE_TEXT_SIZE,
@@ -156,17 +239,27 @@ enum {
 size_t wire_hello_encode(const struct wire_hello *m, uint8_t out[WIRE_HELLO_SIZE_MAX]);
 size_t wire_hello_answer_encode(const struct wire_hello_answer *m,
                                 uint8_t out[WIRE_HELLO_ANSWER_SIZE_MAX]);
-/* The header (whose body size counts the payload) and the fields; the payload follows them. */
-size_t wire_request_encode_head(const struct wire_request *m, uint8_t out[WIRE_REQUEST_HEAD_SIZE]);
+void wire_hello_proof_encode(const uint8_t signature[WIRE_SIGNATURE_SIZE],
+                             uint8_t out[WIRE_HELLO_PROOF_SIZE]);
+size_t wire_welcome_encode(uint8_t out[WIRE_WELCOME_SIZE]);
+/* The header (whose body size counts the payload), authenticator and fields; the payload follows
+ * them. Returns how many bytes that is. */
+size_t wire_request_encode_head(const struct wire_request *m,
+                                uint8_t out[WIRE_REQUEST_HEAD_SIZE_MAX]);
 size_t wire_reply_encode(const struct wire_reply *m, uint8_t out[WIRE_REPLY_SIZE_MAX]);
+/* The header (whose body size counts the value) and what comes before the value. */
+void wire_value_encode_head(const struct wire_value *m, uint8_t out[WIRE_VALUE_HEAD_SIZE]);
 size_t wire_status_query_encode(uint8_t out[WIRE_STATUS_QUERY_SIZE]);
 size_t wire_status_encode(const struct wire_status *m, uint8_t out[WIRE_STATUS_SIZE_MAX]);
 
 int wire_hello_decode(const uint8_t *body, size_t size, struct wire_hello *ret, struct error *err);
 int wire_hello_answer_decode(const uint8_t *body, size_t size, struct wire_hello_answer *ret,
                              struct error *err);
+int wire_hello_proof_decode(const uint8_t *body, size_t size, uint8_t ret[WIRE_SIGNATURE_SIZE],
+                            struct error *err);
 int wire_request_decode(const uint8_t *body, size_t size, struct wire_request *ret,
                         struct error *err);
 int wire_reply_decode(const uint8_t *body, size_t size, struct wire_reply *ret, struct error *err);
+int wire_value_decode(const uint8_t *body, size_t size, struct wire_value *ret, struct error *err);
 int wire_status_decode(const uint8_t *body, size_t size, struct wire_status *ret,
                        struct error *err);

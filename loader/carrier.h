@@ -33,6 +33,8 @@ struct carrier_owner {
     int (*ended)(void *context, uint32_t client, enum outcome outcome, struct error *err);
     /* An answer to a request that has its outcome already. */
     void (*late)(void *context);
+    /* A read that is sent again as a request that is ordered. */
+    void (*ordered)(void *context);
     loader_note *note;
 };
 

@@ -15,14 +15,21 @@
 #include <unistd.h>
 
 /* The largest frame that a client connection may be sent. */
-enum { FRAME_SIZE_MAX = WIRE_STATUS_SIZE_MAX };
-static_assert((int)WIRE_REPLY_SIZE_MAX <= (int)FRAME_SIZE_MAX, "all answers fit");
-static_assert((int)WIRE_HELLO_ANSWER_SIZE_MAX <= (int)FRAME_SIZE_MAX, "all answers fit");
+enum { FRAME_SIZE_MAX = (int)WIRE_HELLO_ANSWER_SIZE_MAX + (int)SEAL_TAG_SIZE };
+static_assert((int)WIRE_REPLY_SIZE_MAX <= (int)WIRE_HELLO_ANSWER_SIZE_MAX, "all answers fit");
+static_assert((int)WIRE_STATUS_SIZE_MAX <= (int)WIRE_HELLO_ANSWER_SIZE_MAX, "all answers fit");
 static_assert(FRAME_SIZE_MAX <= LOADER_INPUT_SIZE / 16, "the buffer holds many frames");
 
 void connection_init(struct connection *c, const struct endpoint *peer, uint16_t index,
-                     const char *run, uint64_t id) {
-    *c = (struct connection){.peer = peer, .index = index, .run = run, .id = id, .fd = -1};
+                     const char *run, uint64_t id, const struct wire_clients *clients,
+                     const struct identity *identity) {
+    *c = (struct connection){.peer = peer,
+                             .index = index,
+                             .run = run,
+                             .id = id,
+                             .clients = *clients,
+                             .identity = identity,
+                             .fd = -1};
     c->in = mem_alloc(LOADER_INPUT_SIZE);
 }
 
@@ -39,6 +46,8 @@ void connection_error_text(const struct connection *c, struct error *err) {
 void connection_close(struct connection *c) {
     if (c->fd >= 0)
         close(take_fd(&c->fd));
+    handshake_deinit(&c->handshake);
+    seal_deinit(&c->seal);
     c->state = CONNECTION_CLOSED;
 }
 
@@ -66,6 +75,17 @@ uint32_t connection_greeting_events(const struct connection *c) {
     return c->state == CONNECTION_CONNECTING ? EPOLLOUT : EPOLLIN;
 }
 
+/* An unused socket has room for so little; if not, something is badly wrong with it. */
+static int send_whole(const struct connection *c, const uint8_t *frame, size_t size,
+                      struct error *err) {
+    ssize_t written = send(c->fd, frame, size, MSG_NOSIGNAL);
+    if (written < 0)
+        return error_set_os(err, ERROR_UNREACHABLE, errno, "send the greeting");
+    if ((size_t)written != size)
+        return error_set(err, ERROR_UNREACHABLE, "the system took only a part of the greeting");
+    return 0;
+}
+
 static int say_hello(struct connection *c, struct error *err) {
     int failure = 0;
     socklen_t size = sizeof failure;
@@ -73,26 +93,42 @@ static int say_hello(struct connection *c, struct error *err) {
         failure = errno;
     if (failure)
         return error_set_os(err, ERROR_UNREACHABLE, failure, "connect");
-    struct wire_hello hello = {.role = WIRE_ROLE_CLIENT, .id = c->id};
+    struct wire_hello hello = {.role = WIRE_ROLE_CLIENT, .id = c->id, .clients = c->clients};
     memcpy(hello.run, c->run, strlen(c->run) + 1);
     uint8_t frame[WIRE_HELLO_SIZE_MAX];
-    size_t frame_size = wire_hello_encode(&hello, frame);
-    /* An unused socket has room for 80 bytes; if not, something is badly wrong with it. */
-    ssize_t written = send(c->fd, frame, frame_size, MSG_NOSIGNAL);
-    if (written < 0)
-        return error_set_os(err, ERROR_UNREACHABLE, errno, "send HELLO");
-    if ((size_t)written != frame_size)
-        return error_set(err, ERROR_UNREACHABLE, "the system took only a part of HELLO");
+    if (send_whole(c, frame, handshake_begin(&c->handshake, c->identity, c->index, &hello, frame),
+                   err) < 0)
+        return -1;
     c->state = CONNECTION_GREETING;
     return 0;
 }
 
-static int check_answer(const struct connection *c, const struct wire_hello_answer *answer,
-                        struct error *err) {
-    if (!answer->accepted)
-        return error_set(err, ERROR_REFUSED, "it refused us: %s", answer->text);
-    if (answer->replica != c->index)
-        return error_set(err, ERROR_INVALID, "it says that it is replica %u", answer->replica);
+static int prove(struct connection *c, const uint8_t proof[WIRE_HELLO_PROOF_SIZE],
+                 struct seal_keys *keys, struct error *err) {
+    seal_init(&c->seal, keys);
+    c->state = CONNECTION_PROVEN;
+    return send_whole(c, proof, WIRE_HELLO_PROOF_SIZE, err);
+}
+
+static int take_frame(struct connection *c, const struct wire_header *header, const uint8_t *body,
+                      struct error *err) {
+    struct seal_keys keys;
+    uint8_t proof[WIRE_HELLO_PROOF_SIZE];
+    if (c->state == CONNECTION_PROVEN) {
+        if (header->type != WIRE_WELCOME || header->body_size != 0)
+            return error_set(err, ERROR_INVALID, "it sent a frame of type %u instead of WELCOME",
+                             header->type);
+        c->state = CONNECTION_READY;
+        return 0;
+    }
+    if (header->type != WIRE_HELLO_ANSWER)
+        return error_set(err, ERROR_INVALID, "it answered HELLO with a frame of type %u",
+                         header->type);
+    int r = handshake_take_answer(&c->handshake, body, header->body_size, &c->answer, proof, &keys,
+                                  err);
+    if (r != 0)
+        return r < 0 ? -1 : prove(c, proof, &keys, err);
+    c->state = CONNECTION_READY;
     return 0;
 }
 
@@ -102,17 +138,7 @@ static int take_answer(struct connection *c, struct error *err) {
     if (connection_read(c, err) < 0)
         return -1;
     int r = connection_frame(c, &header, &body, err);
-    if (r <= 0)
-        return r;
-    if (header.type != WIRE_HELLO_ANSWER)
-        return error_set(err, ERROR_INVALID, "it answered HELLO with a frame of type %u",
-                         header.type);
-    if (wire_hello_answer_decode(body, header.body_size, &c->answer, err) < 0)
-        return error_wrap(err, "its answer to HELLO");
-    if (check_answer(c, &c->answer, err) < 0)
-        return -1;
-    c->state = CONNECTION_READY;
-    return 0;
+    return r <= 0 ? r : take_frame(c, &header, body, err);
 }
 
 int connection_ready(struct connection *c, struct error *err) {
@@ -145,14 +171,20 @@ int connection_frame(struct connection *c, struct wire_header *ret, const uint8_
         return 0;
     const uint8_t *frame = c->in + c->in_begin;
     struct wire_header header;
-    if (wire_header_decode(frame, &header, err) < 0)
+    bool sealed = seal_is_on(&c->seal);
+    if ((sealed ? wire_sealed_header_decode(frame, &header, err)
+                : wire_header_decode(frame, &header, err)) < 0)
         return error_wrap(err, "it does not speak our protocol");
     if (header.body_size > FRAME_SIZE_MAX - WIRE_HEADER_SIZE)
         return error_set(err, ERROR_INVALID, "it sent a frame of type %u with %u bytes",
                          header.type, header.body_size);
     if (left < WIRE_HEADER_SIZE + header.body_size)
         return 0;
+    struct unsealed unsealed = {.size = header.body_size};
+    if (sealed && seal_open(&c->seal, &header, frame + WIRE_HEADER_SIZE, &unsealed, err) < 0)
+        return -1;
     c->in_begin += WIRE_HEADER_SIZE + header.body_size;
+    header.body_size = (uint32_t)unsealed.size;
     *ret = header;
     *ret_body = frame + WIRE_HEADER_SIZE;
     return 1;

@@ -3,7 +3,9 @@
 /*
  * A non-blocking TCP connection to one replica: connect, greeting, frames in, bytes out. It never
  * waits; its owner watches `fd` for the `events` and calls connection_ready for the greeting, and
- * reads and writes itself afterwards.
+ * reads and writes itself afterwards. With keys, the greeting proves who both are, and every frame
+ * is sealed from then on (lib/handshake.h): those that come are opened here, those that go are
+ * sealed by the owner.
  *
  * Memory is bounded: a frame larger than any that a replica may send us is an error before it is
  * read, so one buffer of fixed size holds whatever is on its way.
@@ -13,6 +15,7 @@
  */
 
 #include "lib/error.h"
+#include "lib/handshake.h"
 #include "lib/wire.h"
 
 #include <stdbool.h>
@@ -32,14 +35,19 @@ enum connection_state {
     CONNECTION_CLOSED,
     CONNECTION_CONNECTING,
     CONNECTION_GREETING,
+    CONNECTION_PROVEN, /* we are, and wait for WELCOME */
     CONNECTION_READY,
 };
 
 struct connection {
-    const struct endpoint *peer; /* borrowed */
-    uint16_t index;              /* of the replica that must answer there */
-    const char *run;             /* borrowed */
-    uint64_t id;                 /* ours, for the replica's log */
+    const struct endpoint *peer;     /* borrowed */
+    uint16_t index;                  /* of the replica that must answer there */
+    const char *run;                 /* borrowed */
+    uint64_t id;                     /* ours, for the replica's log; with keys our index */
+    struct wire_clients clients;     /* who is answered on it */
+    const struct identity *identity; /* borrowed; NULL: without keys */
+    struct handshake handshake;
+    struct seal seal; /* SEAL_NULL without keys */
 
     int fd; /* -1 when closed */
     enum connection_state state;
@@ -50,7 +58,8 @@ struct connection {
 };
 
 void connection_init(struct connection *c, const struct endpoint *peer, uint16_t index,
-                     const char *run, uint64_t id);
+                     const char *run, uint64_t id, const struct wire_clients *clients,
+                     const struct identity *identity);
 void connection_deinit(struct connection *c);
 
 /* Starts to connect. The socket is new in every attempt. */

@@ -162,6 +162,11 @@ static void late(void *context) {
     record_late(d->record);
 }
 
+static void ordered(void *context) {
+    struct driver *d = context;
+    record_ordered_read(d->record);
+}
+
 static void note(void *context, const char *text) {
     struct driver *d = context;
     d->config.note(d->config.note_context, text);
@@ -289,18 +294,18 @@ static struct instant next_due(const struct driver *d) {
                            d->interrupted ? d->drain_until : d->carrier->kind->due(d->carrier));
 }
 
-/* What was due until now was asked for, even if nobody sends it any more. */
-static void stop_arrivals(struct driver *d) {
-    for (; d->more && d->next.intended_ns <= d->now_ns; look_ahead(d))
+/* What was due until then was asked for, even if nobody sends it any more. */
+static void stop_arrivals(struct driver *d, uint64_t until_ns) {
+    for (; d->more && d->next.intended_ns <= until_ns; look_ahead(d))
         record_due(d->record);
     d->more = false;
 }
 
 /* No more requests: those not begun go back unsent, those sent may still be answered. */
-static void interrupt(struct driver *d) {
+static void interrupt(struct driver *d, uint64_t until_ns) {
     d->interrupted = true;
     d->drain_until = instant_after(clock_instant(), LOADER_DRAIN_NS);
-    stop_arrivals(d);
+    stop_arrivals(d, until_ns);
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
         struct client *c = &d->clients[at];
         after = d->links[at].after;
@@ -329,10 +334,11 @@ static int abandon(struct driver *d, struct error *err) {
 static int turn(struct driver *d, struct error *err) {
     if (wait_until(d, next_due(d), err) < 0)
         return -1;
-    if (!d->interrupted && cancel_level(d->config.cancel) > 0)
-        interrupt(d);
+    uint64_t until_ns = d->now_ns;
     if (expire(d, err) < 0 || take_due(d, err) < 0 || d->carrier->kind->flush(d->carrier, err) < 0)
         return -1;
+    if (!d->interrupted && cancel_level(d->config.cancel) > 0)
+        interrupt(d, until_ns); /* only now: what is due has been sent, if it could be */
     if (!d->interrupted && d->carrier->kind->tick(d->carrier, clock_instant(), err) < 0)
         return -1;
     return 0;
@@ -445,6 +451,7 @@ int driver_new(const struct driver_config *config, struct driver **ret, struct e
                                         .begun = begun,
                                         .ended = ended,
                                         .late = late,
+                                        .ordered = ordered,
                                         .note = note};
     d->carrier = config->maker.make(config->maker.context, &slice, &owner);
     *ret = take_ptr(d);

@@ -65,7 +65,7 @@ static uint64_t in_flight(const struct engine_progress *p) {
     return p->sent > done ? p->sent - done : 0;
 }
 
-void load_metrics_write(void *load_metrics, struct buffer *out) {
+bool load_metrics_write(void *load_metrics, struct buffer *out) {
     struct load_metrics *m = load_metrics;
     pthread_mutex_lock(&m->lock);
     const struct options *o = m->options;
@@ -89,4 +89,5 @@ void load_metrics_write(void *load_metrics, struct buffer *out) {
     write_latency(out, "seatrial_loader_latency_from_send_seconds",
                   "The same from the first byte sent.", &m->last.latency_from_send);
     pthread_mutex_unlock(&m->lock);
+    return true;
 }

@@ -28,5 +28,5 @@ void load_metrics_deinit(struct load_metrics *m);
 
 void load_metrics_tell(struct load_metrics *m, const struct engine_progress *progress);
 
-/* What is served now. */
-void load_metrics_write(void *load_metrics, struct buffer *out);
+/* What is served now: always something. */
+bool load_metrics_write(void *load_metrics, struct buffer *out);

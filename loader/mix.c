@@ -20,6 +20,7 @@ static const struct part {
 } parts[] = {
     {"", "weight", 1, LOADER_WEIGHT_MAX, offsetof(struct shape, weight), false},
     {"k", "keys", 0, LOADER_KEYS_MAX, offsetof(struct shape, key_count), false},
+    {"", "read-keys", 0, LOADER_KEYS_MAX, offsetof(struct shape, read_count), true},
     {"s", "key-size", 1, LOADER_KEY_SIZE_MAX, offsetof(struct shape, key_size), false},
     {"v", "value-size", 0, LOADER_VALUE_SIZE_MAX, offsetof(struct shape, value_size), true},
     {"d", "payload-size", 0, WIRE_PAYLOAD_MAX, offsetof(struct shape, payload_size), false},
@@ -46,7 +47,8 @@ static int unknown_part(const char *name, struct error *err) {
     if (nearest)
         return error_hint(err, "did you mean %s%s?", nearest,
                           text_equal(nearest, "read") ? "" : "=");
-    return error_hint(err, "it has k= s= v= d= e= p= w= or their long names, weight= and read");
+    return error_hint(
+        err, "it has k= s= v= d= e= p= w= or their long names, weight=, read-keys= and read");
 }
 
 static int set_part(struct shape *shape, bool given[PARTS], char *text, struct error *err) {
@@ -100,7 +102,7 @@ static int conclude_read(struct shape *shape, const bool given[PARTS], struct er
         if (given[i] && parts[i].of_writes)
             return error_set(err, ERROR_USAGE, "%s is of writes, but the shape is one that reads",
                              parts[i].name);
-    shape->value_size = shape->pre_execute = 0;
+    shape->value_size = shape->pre_execute = shape->read_count = 0;
     if (!given[part_of("d") - parts])
         shape->payload_size = 0;
     return 0;
@@ -135,7 +137,7 @@ static void add_half(struct mix *m, const struct shape *preset, const char *name
 void mix_add_reads(struct mix *m, const struct shape *preset, uint64_t percent) {
     struct shape read = *preset;
     read.read_only = true;
-    read.value_size = read.payload_size = read.pre_execute = 0;
+    read.value_size = read.payload_size = read.pre_execute = read.read_count = 0;
     if (percent < 100)
         add_half(m, preset, "write", 100 - percent);
     if (percent > 0)
@@ -149,10 +151,15 @@ int mix_check(const struct mix *m, struct error *err) {
             error_set(err, ERROR_USAGE, "reads need keys that are written: --key-space");
             return error_hint(err, "without it, each request writes keys that nobody else knows");
         }
-        if (m->key_space > 0 && shape->key_count > m->key_space)
+        if (shape->read_count > 0 && m->key_space == 0)
+            return error_set(err, ERROR_USAGE, "--read-keys needs keys to read: --key-space");
+        if (m->key_space > 0 &&
+            (shape->key_count > m->key_space || shape->read_count > m->key_space))
             return error_set(err, ERROR_USAGE,
                              "a request of %" PRIu64 " keys does not fit into --key-space %" PRIu64,
-                             shape->key_count, m->key_space);
+                             shape->key_count > shape->read_count ? shape->key_count
+                                                                  : shape->read_count,
+                             m->key_space);
     }
     if (m->skew.model != KEYS_UNIFORM && m->key_space == 0)
         return error_set(err, ERROR_USAGE, "option --key-skew needs --key-space");

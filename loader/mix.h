@@ -8,7 +8,8 @@
  *     --shape NAME[,KEY=VALUE...][,read]
  *     --shape small,weight=70,v=100 --shape large,v=100000 --shape look,weight=29,k=5,read
  *
- * KEY is a letter or the long name of its option, or `weight`. A request of a shape with `read` is
+ * KEY is a letter or the long name of its option, or `weight`. With `read-keys` a request reads so
+ * many keys before it writes. A request of a shape with `read` is
  * read-only, and has no payload unless it says `d=`. --reads PERCENT makes two such shapes, `write`
  * and `read`, of the letters alone.
  *
@@ -27,7 +28,8 @@ struct shape {
     char name[LOADER_SHAPE_NAME_SIZE]; /* of letters, digits, '-' and '_' */
     uint64_t weight;
     bool read_only;
-    uint64_t key_count; /* that it writes or reads */
+    uint64_t key_count;  /* that it writes or reads */
+    uint64_t read_count; /* that one that writes reads before */
     uint64_t key_size;
     uint64_t value_size; /* 0 of one that reads */
     uint64_t payload_size;

@@ -15,6 +15,9 @@ enum kind { NUMBER, DURATION, TEXT, RATE, CHOICE, FLAG, WORD, SHAPE, SKEW };
 /* Keys of options without a letter: above any character. */
 enum {
     KEY_CLUSTER = 256,
+    KEY_CLUSTER_KEYS,
+    KEY_INSECURE,
+    KEY_CLIENT_AUTH,
     KEY_PROTOCOL,
     KEY_TARGET,
     KEY_METHOD,
@@ -37,6 +40,7 @@ enum {
     KEY_METRICS,
     KEY_SHAPE,
     KEY_READS,
+    KEY_READ_KEYS,
     KEY_KEY_SPACE,
     KEY_KEY_SKEW,
     KEY_VERSION
@@ -104,6 +108,10 @@ static const struct row rows[] = {
      "instead of writing them"},
     {KEY_READS, "reads", "PERCENT", NUMBER, 0, 100, "0", AT(reads), GROUP_MIX,
      "So many of 100 requests read their keys, without a payload; short for two shapes"},
+    {KEY_READ_KEYS, "read-keys", "NUMBER", NUMBER, 0, LOADER_KEYS_MAX, "0", AT(read_keys),
+     GROUP_MIX,
+     "A request that writes reads so many keys before, from the first one on that it writes; needs "
+     "--key-space"},
     {KEY_KEY_SPACE, "key-space", "NUMBER", NUMBER, 1, LOADER_KEY_SPACE_MAX, NULL, AT(key_space),
      GROUP_MIX,
      "All requests are for so many keys: -k of them in a row, from a random one on (default: each "
@@ -144,6 +152,12 @@ static const struct row rows[] = {
 
     {KEY_CLUSTER, "cluster", "FILE", TEXT, 0, 0, "/seatrial/cluster.yaml", AT(cluster_path),
      GROUP_OURS, "Where the replicas are"},
+    {KEY_CLUSTER_KEYS, "cluster-keys", "DIR", TEXT, 0, 0, "/keys", AT(keys_path), GROUP_OURS,
+     "Where `replica keygen' has put the cluster's keys"},
+    {KEY_INSECURE, "insecure", NULL, FLAG, 0, 0, NULL, AT(insecure), GROUP_OURS,
+     "Do without keys, as the replicas do then"},
+    {KEY_CLIENT_AUTH, "client-auth", "macs|signature", CHOICE, 0, 0, "macs", AT(client_auth),
+     GROUP_OURS, "How requests are authenticated; as the replicas want it"},
     {KEY_OUT, "out", "DIR", TEXT, 0, 0, "/seatrial/out", AT(out_path), GROUP_OURS,
      "Where load.json, acknowledged.json and requests.bin go"},
     {KEY_REQUEST_TIMEOUT, "request-timeout", "DURATION", DURATION, NS_PER_MS, 3600 * NS_PER_SEC,
@@ -474,7 +488,8 @@ static int make_mix(struct options *o, struct error *err) {
                                   .payload_size = options_payload_size(o),
                                   .execution_ms = o->execution_ms,
                                   .pre_execute = o->pre_execute,
-                                  .busy_wait = o->busy_wait};
+                                  .busy_wait = o->busy_wait,
+                                  .read_count = o->read_keys};
     o->mix = (struct mix){.key_space = o->key_space, .skew = o->key_skew};
     if (o->shapes_count > 0 && o->reads > 0)
         return error_set(err, ERROR_USAGE, "with --shape, shapes say `read' instead of --reads");

@@ -30,6 +30,7 @@ enum options_command {
 
 /* In the order of the table's names. */
 enum options_protocol { PROTOCOL_REPLICA, PROTOCOL_HTTP, PROTOCOL_ECHO };
+enum options_client_auth { CLIENT_AUTH_MACS, CLIENT_AUTH_SIGNATURE };
 enum options_method { METHOD_GET, METHOD_POST, METHOD_PUT };
 
 struct options {
@@ -55,6 +56,7 @@ struct options {
     const char *shapes[LOADER_SHAPES_MAX]; /* --shape */
     size_t shapes_count;
     uint64_t reads; /* percent */
+    uint64_t read_keys;
     uint64_t key_space;
     struct keys_skew key_skew;
     struct mix mix; /* what follows from all these: the requests */
@@ -75,6 +77,9 @@ struct options {
 
     uint64_t threads; /* 0: as many as cores, and not more than clients */
     const char *cluster_path;
+    const char *keys_path;
+    bool insecure;
+    enum options_client_auth client_auth;
     const char *out_path;
     const char *metrics; /* where to listen; NULL: nowhere */
     uint64_t request_timeout_ns;

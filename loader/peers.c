@@ -10,12 +10,14 @@
 #include <sys/epoll.h>
 
 void peers_init(struct peers *p, const struct targets *targets, int epoll_fd,
-                uint64_t connect_timeout_ns, uint64_t id, loader_note *note, void *note_context) {
+                uint64_t connect_timeout_ns, const struct peers_self *self, loader_note *note,
+                void *note_context) {
     *p = (struct peers){
         .count = targets->count,
         .epoll_fd = epoll_fd,
         .connect_timeout_ns = connect_timeout_ns,
         .primary = PEERS_NOBODY,
+        .leader = PEERS_NOBODY,
         .give_up = INSTANT_NEVER,
         .note = note,
         .note_context = note_context,
@@ -23,7 +25,8 @@ void peers_init(struct peers *p, const struct targets *targets, int epoll_fd,
     p->list = mem_new_array(struct peer, p->count);
     for (size_t i = 0; i < p->count; i++) {
         struct peer *peer = &p->list[i];
-        connection_init(&peer->connection, &targets->replicas[i], (uint16_t)i, targets->run, id);
+        connection_init(&peer->connection, &targets->replicas[i], (uint16_t)i, targets->run,
+                        self->id, &self->clients, self->identity);
         peer->until = peer->next = INSTANT_NEVER;
         peer->failure = mem_new(struct error);
     }
@@ -133,6 +136,13 @@ static void seek(struct peers *p, size_t index, struct instant now) {
     }
 }
 
+/* One that has been away may not know yet that it leads no more, and one that is faulty says what
+ * it likes. */
+static bool names_itself(const struct peers *p, size_t index) {
+    return p->everyone && p->views > 0 ? (p->views - 1) % p->count == index
+                                       : p->list[index].connection.answer.primary == index;
+}
+
 void peers_greet(struct peers *p, size_t index, struct instant now) {
     struct peer *peer = &p->list[index];
     struct error err = ERROR_NULL;
@@ -154,13 +164,14 @@ void peers_greet(struct peers *p, size_t index, struct instant now) {
     }
     peer->until = INSTANT_NEVER;
     p->everyone = answer->answers > 1;
-    if (p->everyone && answer->primary == index)
-        p->primary = PEERS_NOBODY; /* who stood in has done its part */
+    bool leads = names_itself(p, index);
+    if (p->everyone && leads)
+        p->leader = (int)index; /* who stands in goes on until peers_turn */
     if (p->primary != PEERS_NOBODY)
         return;
-    if (answer->primary == index)
+    if (leads)
         follow(p, index);
-    else
+    else if (!p->everyone || p->list[answer->primary].connection.state != CONNECTION_READY)
         seek(p, answer->primary, now);
 }
 
@@ -179,9 +190,42 @@ void peers_lost(struct peers *p, size_t index, const struct error *why, struct i
         stand_in(p, index);
 }
 
-void peers_answered(struct peers *p, size_t index) {
+/* f + 1: one of them is correct. */
+static size_t enough(const struct peers *p) {
+    return (p->count - 1) / 3 + 1;
+}
+
+/* How many views enough of them have come to. */
+static uint64_t views_of_enough(const struct peers *p) {
+    uint64_t best = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        size_t reached = 0;
+        for (size_t j = 0; j < p->count; j++)
+            reached += p->list[j].views >= p->list[i].views;
+        if (reached >= enough(p) && p->list[i].views > best)
+            best = p->list[i].views;
+    }
+    return best;
+}
+
+void peers_answered(struct peers *p, size_t index, uint64_t view) {
     p->list[index].answered = true;
     p->list[index].pause_ns = 0;
+    uint64_t views = view + 1;
+    if (views <= p->list[index].views)
+        return;
+    p->list[index].views = views;
+    uint64_t reached = views_of_enough(p);
+    if (!p->everyone || reached <= p->views)
+        return;
+    p->views = reached;
+    p->leader = (int)((reached - 1) % p->count);
+}
+
+void peers_turn(struct peers *p) {
+    if (p->leader != PEERS_NOBODY && p->leader != p->primary &&
+        p->list[p->leader].connection.state == CONNECTION_READY)
+        p->primary = p->leader;
 }
 
 void peers_want_write(struct peers *p, size_t index, bool want) {
@@ -215,6 +259,14 @@ static int no_primary(const struct peers *p, struct error *err) {
     return error_set(err, kind, "there is no primary to load: %s", buffer_string(&text));
 }
 
+/* So many will never talk to us that no answer can be believed. */
+static bool is_hopeless(const struct peers *p) {
+    size_t hopeful = 0;
+    for (size_t i = 0; i < p->count; i++)
+        hopeful += !p->list[i].dead;
+    return p->everyone && hopeful < enough(p);
+}
+
 static bool wants_attempts(const struct peers *p) {
     return p->primary == PEERS_NOBODY || p->everyone;
 }
@@ -239,7 +291,8 @@ int peers_tick(struct peers *p, struct instant now, struct error *err) {
     }
     if (p->everyone && peers_settled(p))
         stand_in(p, p->count - 1);
-    if (p->primary == PEERS_NOBODY && (!hope || instant_passed(p->give_up, now)))
+    if (is_hopeless(p) ||
+        (p->primary == PEERS_NOBODY && (!hope || instant_passed(p->give_up, now))))
         return no_primary(p, err);
     return 0;
 }

@@ -11,8 +11,9 @@
  * request. What it says is believed anew, too: it may name another.
  *
  * Where answers of several replicas are compared (HELLO says so), all are kept connected, and while
- * the primary is lost the next one that is connected stands in for it: who leads then follows from
- * what comes back.
+ * the primary is lost the next one that is connected stands in for it. Who leads then follows from
+ * what comes back: answers say in which view their replica is, and of a view that f + 1 have
+ * reached, one that is correct has said so.
  *
  * Threads: belongs to its driver's. Errors: as connection.h; fatal ones only: who is lost and tried
  * again is reported through `note`.
@@ -32,6 +33,7 @@ struct peer {
     struct connection connection;
     bool dead;             /* its fault cannot be cured by another attempt */
     bool answered;         /* a request, since it was connected */
+    uint64_t views;        /* the highest that it has said, and one; 0: it has said none */
     struct instant until;  /* of the attempt under way; NEVER when there is none */
     struct instant next;   /* attempt; NEVER when none is planned */
     uint64_t pause_ns;     /* before the last attempt */
@@ -48,6 +50,8 @@ struct peers {
     uint64_t connect_timeout_ns;
     bool everyone;          /* all are needed: answers are compared */
     int primary;            /* index, or PEERS_NOBODY while it is not connected */
+    int leader;             /* who should be it, where answers are compared; or PEERS_NOBODY */
+    uint64_t views;         /* f + 1 have said at least so many */
     struct instant give_up; /* if there is no primary then */
     loader_note *note;
     void *note_context;
@@ -55,8 +59,16 @@ struct peers {
 
 #define PEERS_NULL ((struct peers){.list = NULL})
 
+/* What we say of ourselves, see connection.h. */
+struct peers_self {
+    uint64_t id;
+    struct wire_clients clients;
+    const struct identity *identity; /* borrowed */
+};
+
 void peers_init(struct peers *p, const struct targets *targets, int epoll_fd,
-                uint64_t connect_timeout_ns, uint64_t id, loader_note *note, void *note_context);
+                uint64_t connect_timeout_ns, const struct peers_self *self, loader_note *note,
+                void *note_context);
 void peers_deinit(struct peers *p);
 
 void peers_start(struct peers *p, struct instant now);
@@ -70,8 +82,11 @@ bool peers_settled(const struct peers *p);
 void peers_greet(struct peers *p, size_t index, struct instant now);
 /* The connection of one that was ready is lost, and why. */
 void peers_lost(struct peers *p, size_t index, const struct error *why, struct instant now);
-/* It answered a request. */
-void peers_answered(struct peers *p, size_t index);
+/* It answered a request, in that view. */
+void peers_answered(struct peers *p, size_t index, uint64_t view);
+/* Another than the primary leads, and is connected: from now on it is the primary. Called when no
+ * frame to the one before is incomplete. */
+void peers_turn(struct peers *p);
 /* Watch it for room to write, too, or no longer. */
 void peers_want_write(struct peers *p, size_t index, bool want);
 

@@ -104,6 +104,7 @@ int record_merge(struct record *to, const struct record *from, struct error *err
     to->sent += from->sent;
     to->sent_end_ns = from->sent_end_ns > to->sent_end_ns ? from->sent_end_ns : to->sent_end_ns;
     to->late += from->late;
+    to->ordered_reads += from->ordered_reads;
     for (int i = 0; i < OUTCOME_COUNT; i++)
         to->outcomes[i] += from->outcomes[i];
     to->end_ns = from->end_ns > to->end_ns ? from->end_ns : to->end_ns;
@@ -150,6 +151,10 @@ void record_sent(struct record *r, uint64_t at_ns) {
 
 void record_late(struct record *r) {
     r->late++;
+}
+
+void record_ordered_read(struct record *r) {
+    r->ordered_reads++;
 }
 
 /* What was never sent because no client was free has no number, and so no shape. */

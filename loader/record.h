@@ -53,8 +53,9 @@ struct record {
     uint64_t sent;                         /* requests whose first byte was given to the kernel */
     uint64_t sent_end_ns;                  /* of the last one */
     uint64_t outcomes[OUTCOME_COUNT];
-    uint64_t late;   /* replies to requests that had already timed out, or that nobody sent */
-    uint64_t end_ns; /* of the last outcome */
+    uint64_t late; /* replies to requests that had already timed out, or that nobody sent */
+    uint64_t ordered_reads; /* no quorum of replicas said the same of them */
+    uint64_t end_ns;        /* of the last outcome */
 
     struct histogram latency;           /* from the intended time */
     struct histogram latency_from_send; /* from the first byte */
@@ -94,6 +95,7 @@ void record_sent(struct record *r, uint64_t at_ns);
 /* Of a send in the open loop. */
 void record_lateness(struct record *r, uint64_t intended_ns, uint64_t sent_ns);
 void record_late(struct record *r);
+void record_ordered_read(struct record *r);
 /* The outcome is at intended_ns + latency_ns. */
 int record_outcome(struct record *r, const struct duration *one, struct error *err);
 

@@ -1,5 +1,6 @@
 #include "loader/replicas.h"
 
+#include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "loader/limits.h"
 #include "loader/line.h"
@@ -15,10 +16,16 @@
 /* What a client has under way. */
 enum flight_state { FLIGHT_NONE, FLIGHT_WAITING, FLIGHT_SENT };
 
+/* A read that is not answered by a quorum at all is asked so often before it is ordered: whoever is
+ * only slow will be there. */
+enum { READS_MAX = 8 };
+
 struct flight {
     enum flight_state state;
     uint32_t ticket;    /* in the queue */
     bool queued;        /* its last request was not begun, so that the ticket may still be good */
+    bool ordered;       /* a read that is ordered, because no quorum said the same */
+    uint8_t asked;      /* how often it was sent again */
     uint64_t number;    /* of its request, or of its last one */
     uint64_t sent_ns;   /* first */
     uint64_t resend_ns; /* voting: since when its answers are waited for */
@@ -26,8 +33,9 @@ struct flight {
 
 /* Where answers are compared: what it takes to do so, and to send a request to all. */
 struct voting {
-    size_t answers;  /* equal ones that are needed; 1: no voting, and nothing below is used */
-    uint64_t *votes; /* by client and replica */
+    size_t answers;      /* equal ones that are needed; 1: no voting, and nothing below is used */
+    size_t read_answers; /* of reads, which nobody orders: a quorum */
+    uint64_t *votes;     /* by client and replica */
     struct link
         *links; /* by client: the line of those whose answers are waited for, by resend_ns */
     struct line waiting;
@@ -40,6 +48,7 @@ struct replicas {
     const struct replicas_config *config;
     struct carrier_slice slice;
     struct peers peers;
+    struct request_prover prover;
     struct queue queue;
     struct flight *flights; /* by client */
     struct voting voting;
@@ -74,28 +83,46 @@ static bool reads(const struct replicas *r, uint32_t client, uint64_t number) {
     return w->mix.shapes[workload_shape(w, index, number)].read_only;
 }
 
-static void make_request(const struct replicas *r, uint32_t client, uint64_t number,
-                         struct wire_request *ret) {
-    const struct schedule_entry entry = {.client = client * r->slice.threads + r->slice.thread,
-                                         .number = number};
-    workload_request(r->config->workload, &entry, ret);
+/* A request as it is sent. */
+struct load {
+    struct wire_request request;
+    const uint8_t *payload_hash;
+};
+
+/* The same keys are read before nothing is written. */
+static void order_read(struct wire_request *request) {
+    request->flags &= (uint8_t)~WIRE_REQUEST_READ_ONLY;
+    request->read_count = request->key_count;
+    request->key_count = 0;
 }
 
-static void enqueue(struct replicas *r, uint32_t client, const struct wire_request *request) {
+static void make_request(const struct replicas *r, uint32_t client, uint64_t number,
+                         struct load *ret) {
+    const struct schedule_entry entry = {.client = client * r->slice.threads + r->slice.thread,
+                                         .number = number};
+    workload_request(r->config->workload, &entry, &ret->request);
+    if (r->flights[client].ordered)
+        order_read(&ret->request);
+    ret->payload_hash = workload_payload_hash(r->config->workload, &entry);
+}
+
+static void enqueue(struct replicas *r, uint32_t client, const struct load *load) {
     struct flight *f = &r->flights[client];
     if (in_queue(r, f))
-        queue_replace(&r->queue, f->ticket, request);
+        queue_replace(&r->queue, f->ticket, &load->request, load->payload_hash);
     else
-        f->ticket = queue_push(&r->queue, request, client);
+        f->ticket = queue_push(&r->queue, &load->request, load->payload_hash, client);
     f->queued = true;
 }
 
 static void submit(struct carrier *c, uint32_t client, uint64_t number) {
     struct replicas *r = of(c);
     struct flight *f = &r->flights[client];
-    struct wire_request request;
-    make_request(r, client, number, &request);
-    enqueue(r, client, &request);
+    struct load load;
+    f->ordered = false;
+    f->asked = 0;
+    make_request(r, client, number, &load);
+    enqueue(r, client, &load);
     f->number = number;
     f->state = FLIGHT_WAITING;
     if (votes(r))
@@ -127,23 +154,22 @@ static int end(struct replicas *r, uint32_t client, enum outcome outcome, struct
 }
 
 /* A replica whose queue is full has enough to do. */
-static void send_to_backups(struct replicas *r, uint32_t client,
-                            const struct wire_request *request) {
+static void send_to_backups(struct replicas *r, uint32_t client, const struct load *load) {
     for (size_t i = 0; i < r->peers.count; i++) {
         struct queue *queue = &r->voting.queues[i];
         if ((int)i != r->peers.primary && r->peers.list[i].connection.state == CONNECTION_READY &&
             !queue_full(queue))
-            queue_push(queue, request, client);
+            queue_push(queue, &load->request, load->payload_hash, client);
     }
 }
 
 /* Nobody orders a read, so nobody else would answer it. */
 static void ask_backups(struct replicas *r, uint32_t client) {
-    struct wire_request request;
+    struct load load;
     if (!reads(r, client, r->flights[client].number))
         return;
-    make_request(r, client, r->flights[client].number, &request);
-    send_to_backups(r, client, &request);
+    make_request(r, client, r->flights[client].number, &load);
+    send_to_backups(r, client, &load);
 }
 
 static void begun(void *context, uint32_t client) {
@@ -188,13 +214,13 @@ static int flush_to(struct replicas *r, size_t index, struct queue *queue, queue
     bool full = false;
     while (!full && !queue_empty(queue)) {
         size_t bytes = 0, written;
-        int count = queue_vectors(queue, r->vectors, LOADER_IOVECS_MAX);
+        int count = queue_vectors(queue, &to->seal, r->vectors, LOADER_IOVECS_MAX);
         for (int i = 0; i < count; i++)
             bytes += r->vectors[i].iov_len;
         r->flush_ns = r->carrier.owner.now(r->carrier.owner.context);
         if (connection_write(to, r->vectors, count, &written, &r->why) < 0)
             return lose(r, index, err);
-        queue_written(queue, written, on_begun, r);
+        queue_written(queue, &to->seal, written, on_begun, r);
         full = written < bytes;
     }
     peers_want_write(&r->peers, index, full);
@@ -214,6 +240,8 @@ static int flush(struct carrier *c, struct error *err) {
     struct replicas *r = of(c);
     if (votes(r) && flush_resent(r, err) < 0)
         return -1;
+    if (!queue_begun_one(&r->queue))
+        peers_turn(&r->peers);
     /* Whoever stands in for a primary may have a part of a request that was sent again. */
     if (r->peers.primary == PEERS_NOBODY ||
         (votes(r) && !queue_empty(&r->voting.queues[r->peers.primary])))
@@ -223,15 +251,33 @@ static int flush(struct carrier *c, struct error *err) {
     return votes(r) ? flush_resent(r, err) : 0; /* reads go to all at once */
 }
 
+/* A quorum has answered and does not agree, or does not answer (OSDI '99, section 4.4: a read-only
+ * request is sent again as one that is ordered). What was read may have changed since, so all vote
+ * anew. */
+static void read_again(struct replicas *r, uint32_t client) {
+    struct flight *f = &r->flights[client];
+    uint64_t *votes = &r->voting.votes[client * r->peers.count];
+    bool answered = votes_count(votes, r->peers.count) >= r->voting.read_answers;
+    if (!f->ordered && (answered || f->asked == READS_MAX)) {
+        f->ordered = true;
+        r->carrier.owner.ordered(r->carrier.owner.context);
+    }
+    f->asked++;
+    votes_clear(votes, r->peers.count);
+}
+
 /* To all, once more. */
 static void resend(struct replicas *r, uint32_t client, uint64_t now_ns) {
     struct flight *f = &r->flights[client];
-    struct wire_request request;
-    make_request(r, client, f->number, &request);
+    struct load load;
+    if (reads(r, client, f->number))
+        read_again(r, client);
+    make_request(r, client, f->number, &load);
     if (r->peers.primary != PEERS_NOBODY)
-        enqueue(r, client, &request);
-    send_to_backups(r, client, &request);
+        enqueue(r, client, &load);
+    send_to_backups(r, client, &load);
     f->resend_ns = now_ns;
+    retry_expired(&r->voting.retry, now_ns);
     line_remove(&r->voting.waiting, r->voting.links, client);
     line_append(&r->voting.waiting, r->voting.links, client);
 }
@@ -281,15 +327,20 @@ static int conclude(struct replicas *r, uint32_t client, const struct wire_reply
 }
 
 /* Whether the answer is the last one that was needed. Replicas that read the same may do so at
- * different heights. */
+ * different heights. Of a read that is ordered, answers from before may still come: so a quorum has
+ * to agree on those, too. */
 static bool is_decided(struct replicas *r, uint32_t client, const struct wire_reply *reply) {
     if (!votes(r))
         return true;
     struct wire_reply vote = *reply;
-    if (reads(r, client, reply->number))
+    bool read = reads(r, client, reply->number);
+    if (read)
         vote.height = 0;
+    /* Whether there is room for it is the primary's to say; the others do not know. */
+    if (reply->status == WIRE_REPLY_OVERLOADED && reply->replica == r->peers.primary)
+        return true;
     if (votes_add(&r->voting.votes[client * r->peers.count], r->peers.count, &vote) <
-        r->voting.answers)
+        (read ? r->voting.read_answers : r->voting.answers))
         return false;
     uint64_t now_ns = r->carrier.owner.now(r->carrier.owner.context);
     retry_sample(&r->voting.retry, now_ns - r->flights[client].sent_ns);
@@ -315,7 +366,7 @@ static int take_reply(struct replicas *r, size_t from, const struct wire_reply *
             r->carrier.owner.late(r->carrier.owner.context);
         return 0;
     }
-    peers_answered(&r->peers, from);
+    peers_answered(&r->peers, from, reply->view);
     return is_decided(r, client, reply) ? conclude(r, client, reply, err) : 0;
 }
 
@@ -387,14 +438,16 @@ static void start(struct carrier *c, struct instant now) {
 
 static void begin_voting(struct replicas *r, size_t answers) {
     struct voting *v = &r->voting;
+    size_t n = r->peers.count, quorum = (n + (n - 1) / 3) / 2 + 1;
     v->answers = answers;
+    v->read_answers = quorum > answers ? quorum : answers;
     if (!votes(r))
         return;
     v->votes = mem_new_array(uint64_t, (size_t)r->slice.clients * r->peers.count);
     v->links = mem_new_array(struct link, r->slice.clients);
     v->queues = mem_new_array(struct queue, r->peers.count);
     for (size_t i = 0; i < r->peers.count; i++)
-        queue_init(&v->queues[i], LOADER_RESENT_MAX);
+        queue_init(&v->queues[i], &r->prover, LOADER_RESENT_MAX);
     retry_init(&v->retry, &r->config->retry);
 }
 
@@ -440,6 +493,7 @@ static struct instant due(const struct carrier *c) {
 static void replicas_free(struct carrier *c) {
     struct replicas *r = of(c);
     peers_deinit(&r->peers);
+    request_prover_deinit(&r->prover);
     queue_deinit(&r->queue);
     for (size_t i = 0; r->voting.queues && i < r->config->targets->count; i++)
         queue_deinit(&r->voting.queues[i]);
@@ -466,17 +520,36 @@ static const struct carrier_kind kind = {
 static struct carrier *make(const void *context, const struct carrier_slice *slice,
                             const struct carrier_owner *owner) {
     const struct replicas_config *config = context;
+    const struct identity *identity = config->identity;
+    struct error err = ERROR_NULL;
     struct replicas *r = mem_new(struct replicas);
+    if (request_prover_init(&r->prover, identity, config->targets->run, config->client_auth, &err) <
+        0)
+        abort(); /* replicas_check has tried it */
     r->carrier = (struct carrier){.kind = &kind, .owner = *owner, .epoll_fd = slice->epoll_fd};
     r->config = config;
     r->slice = *slice;
     r->settle = INSTANT_NEVER;
     r->voting = (struct voting){.answers = 1, .waiting = LINE_EMPTY};
     r->flights = mem_new_array(struct flight, slice->clients);
-    queue_init(&r->queue, slice->clients + 1);
-    peers_init(&r->peers, config->targets, slice->epoll_fd, config->connect_timeout_ns,
-               config->workload->client_base + slice->thread, owner->note, owner->context);
+    queue_init(&r->queue, &r->prover, slice->clients + 1);
+    const struct peers_self self = {
+        .id = identity ? identity_self(identity).index
+                       : config->workload->client_base + slice->thread,
+        .clients = {.first = config->workload->client_base + slice->thread,
+                    .step = slice->threads,
+                    .count = slice->clients},
+        .identity = identity,
+    };
+    peers_init(&r->peers, config->targets, slice->epoll_fd, config->connect_timeout_ns, &self,
+               owner->note, owner->context);
     return &r->carrier;
+}
+
+int replicas_check(const struct replicas_config *config, struct error *err) {
+    cleanup(request_prover_deinit) struct request_prover prover = REQUEST_PROVER_NULL;
+    return request_prover_init(&prover, config->identity, config->targets->run, config->client_auth,
+                               err);
 }
 
 struct carrier_maker replicas_maker(const struct replicas_config *config) {

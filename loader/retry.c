@@ -30,6 +30,13 @@ void retry_sample(struct retry *r, uint64_t latency_ns) {
     }
 }
 
+void retry_expired(struct retry *r, uint64_t now_ns) {
+    if (now_ns < r->doubled_ns + r->limit_ns)
+        return;
+    r->doubled_ns = now_ns;
+    r->limit_ns = 2 * r->limit_ns < r->config.max_ns ? 2 * r->limit_ns : r->config.max_ns;
+}
+
 uint64_t retry_limit_ns(const struct retry *r) {
     return r->limit_ns;
 }

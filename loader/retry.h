@@ -5,11 +5,13 @@
  * take, which follows from those that were answered. Every `samples_per_evaluation` answers the
  * limit becomes their mean plus so many standard deviations, within its bounds; after
  * `samples_until_reset` answers counting begins anew, so that the limit follows a system that
- * changes. Pure.
+ * changes. Each time that it passes in vain it doubles, up to the largest, until it follows from
+ * answers again: where answers take longer than was thought, what is sent again and again to all is
+ * what makes them take so long. Pure.
  *
  * Units:  ns.
  * Source: the retry timeouts of Concord's client pool; the mean and the variance are Welford's,
- * Technometrics 4 (1962).
+ * Technometrics 4 (1962); backing off: RFC 6298, section 5.5.
  */
 
 #include "lib/clock.h"
@@ -35,6 +37,7 @@ struct retry_config {
 struct retry {
     struct retry_config config;
     uint64_t limit_ns;
+    uint64_t doubled_ns; /* when it was last */
     uint32_t samples;
     double mean, squares; /* of the samples; sum of squared distances from the mean */
 };
@@ -42,5 +45,7 @@ struct retry {
 void retry_init(struct retry *r, const struct retry_config *config);
 /* A request was answered after that time, from when it was first sent. */
 void retry_sample(struct retry *r, uint64_t latency_ns);
+/* Requests are sent again now. Several that have waited through the same time count once. */
+void retry_expired(struct retry *r, uint64_t now_ns);
 /* How long to wait now. */
 uint64_t retry_limit_ns(const struct retry *r);

@@ -192,6 +192,8 @@ void summary_json(const struct summary *s, struct buffer *out) {
     buffer_format(out, " \"requests\": {\"intended\": %" PRIu64 ", \"sent\": %" PRIu64, s->intended,
                   r->sent);
     json_outcomes(out, r->outcomes);
+    if (r->ordered_reads > 0)
+        buffer_format(out, ", \"ordered_reads\": %" PRIu64, r->ordered_reads);
     buffer_format(out, "},\n \"throughput_per_s\": %.3f,\n ", throughput(s));
     json_latency(out, "latency_ns", &r->latency);
     buffer_text(out, ",\n ");
@@ -248,6 +250,8 @@ static void text_shape(const struct mix *mix, const struct shape *shape, bool fi
     else
         buffer_format(out, "%" PRIu64 " keys of %" PRIu64 " B, values of %" PRIu64 " B",
                       shape->key_count, shape->key_size, shape->value_size);
+    if (shape->read_count > 0)
+        buffer_format(out, ", reads %" PRIu64 " keys before", shape->read_count);
     buffer_format(out, ", payload of %" PRIu64 " B", shape->payload_size);
     if (shape->execution_ms > 0)
         buffer_format(out, ", %" PRIu64 " ms of execution by %s", shape->execution_ms,
@@ -346,6 +350,10 @@ static void text_counts(const struct summary *s, struct buffer *out) {
         buffer_format(out,
                       "late         %" PRIu64 " replies to requests that had an outcome before\n",
                       r->late);
+    if (r->ordered_reads > 0)
+        buffer_format(out,
+                      "ordered      %" PRIu64 " reads, of which no quorum said the same at once\n",
+                      r->ordered_reads);
     if (options_open(s->options))
         text_sending(s, out);
     if (s->why)

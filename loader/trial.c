@@ -40,7 +40,8 @@ struct trial {
     struct arrivals_config arrivals; /* open loop */
     struct pool *pool;               /* -f; NULL: none */
     struct targets targets;
-    char **heads; /* of HTTP requests, by target; NULL: another protocol */
+    struct identity *identity; /* NULL: without keys */
+    char **heads;              /* of HTTP requests, by target; NULL: another protocol */
     struct workload workload;
     struct record record;
     struct progress progress;
@@ -73,6 +74,8 @@ static void trial_deinit(struct trial *t) {
         free(t->heads[i]);
     free(t->heads);
     targets_deinit(&t->targets);
+    if (t->identity)
+        identity_free(t->identity);
 }
 
 static uint32_t threads_for(const struct options *o) {
@@ -156,6 +159,50 @@ static int make_room(const struct options *o, struct error *err) {
     return 0;
 }
 
+static struct replicas_config replicas_of(const struct trial *t) {
+    static const enum wire_authenticator kinds[] = {
+        [CLIENT_AUTH_MACS] = WIRE_AUTHENTICATOR_MACS,
+        [CLIENT_AUTH_SIGNATURE] = WIRE_AUTHENTICATOR_SIGNATURE,
+    };
+    return (struct replicas_config){.targets = &t->targets,
+                                    .workload = &t->workload,
+                                    .connect_timeout_ns = t->options->connect_timeout_ns,
+                                    .retry = t->pool ? t->pool->retry : RETRY_CONFIG_DEFAULT,
+                                    .identity = t->identity,
+                                    .client_auth = kinds[t->options->client_auth]};
+}
+
+/* Never without keys unless that was said. */
+static int find_keys(struct trial *t, struct error *err) {
+    const struct options *o = t->options;
+    const struct principal self = {.role = PRINCIPAL_LOADER, .index = (uint16_t)t->share.index};
+    if (o->protocol != PROTOCOL_REPLICA || o->insecure)
+        return 0;
+    if (t->targets.count > KEYS_REPLICAS_MAX || t->share.index >= KEYS_LOADERS_MAX)
+        return error_set(err, ERROR_CONFIG,
+                         "there are keys for up to %d replicas and %d loaders, and this is loader "
+                         "%u of %zu replicas",
+                         KEYS_REPLICAS_MAX, KEYS_LOADERS_MAX, t->share.index, t->targets.count);
+    if (identity_open(o->keys_path, self, (uint16_t)t->targets.count, &t->identity, err) == 0)
+        return 0;
+    error_wrap(err, "the keys of loader %u", self.index);
+    if (err->kind == ERROR_NOT_FOUND) {
+        err->kind = ERROR_CONFIG;
+        return error_hint(err, "a service of role prepare with `replica keygen` makes keys "
+                               "(docs/AUTHENTICATION.md); --insecure does without");
+    }
+    return -1;
+}
+
+/* All that is sent is known now, but when. */
+static int prepare_proofs(struct trial *t, struct error *err) {
+    const struct replicas_config config = replicas_of(t);
+    if (!t->identity)
+        return 0;
+    workload_hash_payloads(&t->workload);
+    return replicas_check(&config, err);
+}
+
 static void write_heads(struct trial *t) {
     const struct options *o = t->options;
     t->heads = mem_new_array(char *, t->targets.count);
@@ -169,12 +216,12 @@ static int prepare_load(struct trial *t, struct error *err) {
     const struct options *o = t->options;
     if (make_room(o, err) < 0 || draw_seed(o, &t->seed, err) < 0)
         return -1;
-    if (read_pool(t, err) < 0 || find_targets(t, err) < 0)
+    if (read_pool(t, err) < 0 || find_targets(t, err) < 0 || find_keys(t, err) < 0)
         return -1;
     if (o->protocol == PROTOCOL_HTTP)
         write_heads(t);
     workload_init(&t->workload, &o->mix, t->seed, t->share.index, (uint32_t)o->concurrency);
-    return 0;
+    return prepare_proofs(t, err);
 }
 
 /* ---- log ---- */
@@ -396,11 +443,7 @@ static int drive(struct trial *t, struct error *err) {
                                            .end_ns = or_never(o->time_ns),
                                            .loader = share_part(&t->share),
                                            .loaders = t->share.loaders};
-    const struct replicas_config replicas = {.targets = &t->targets,
-                                             .workload = &t->workload,
-                                             .connect_timeout_ns = o->connect_timeout_ns,
-                                             .retry =
-                                                 t->pool ? t->pool->retry : RETRY_CONFIG_DEFAULT};
+    const struct replicas_config replicas = replicas_of(t);
     const struct streams_config streams = {.protocol = o->protocol == PROTOCOL_HTTP ? STREAM_HTTP
                                                                                     : STREAM_ECHO,
                                            .targets = &t->targets,

@@ -25,6 +25,13 @@ size_t votes_add(uint64_t *votes, size_t n, const struct wire_reply *reply) {
     return equal;
 }
 
+size_t votes_count(const uint64_t *votes, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += votes[i] != 0;
+    return count;
+}
+
 void votes_clear(uint64_t *votes, size_t n) {
     memset(votes, 0, n * sizeof *votes);
 }

@@ -22,4 +22,6 @@ uint64_t votes_of(const struct wire_reply *reply);
 /* Counts it for reply->replica (below n) in `votes`, n of them. Returns how many replicas say the
  * same; 0 if this one has voted before. */
 size_t votes_add(uint64_t *votes, size_t n, const struct wire_reply *reply);
+/* How many have voted. */
+size_t votes_count(const uint64_t *votes, size_t n);
 void votes_clear(uint64_t *votes, size_t n);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Bases are multiples of this, so that pools of the largest size never overlap by half. */
-enum { CLIENT_BITS = 17, BASE_BITS = 53 - CLIENT_BITS };
+enum { CLIENT_BITS = 17, BASE_BITS = (int)WIRE_CLIENT_BITS - CLIENT_BITS };
 static_assert(LOADER_CLIENTS_MAX <= 1 << CLIENT_BITS, "a pool fits between two bases");
 
 /* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014. */
@@ -43,7 +43,8 @@ void workload_init(struct workload *w, const struct mix *mix, uint64_t seed, uin
     *w = (struct workload){
         .mix = *mix,
         .seed = seed,
-        .client_base = (base << CLIENT_BITS) + 1, /* 0 is nobody's id */
+        .client_base = ((uint64_t)loader_index % (1U << WIRE_LOADER_BITS) << WIRE_CLIENT_BITS) +
+                       (base << CLIENT_BITS) + 1, /* 0 is nobody's id */
         .clients = clients,
     };
     for (size_t i = 0; i < mix->count; i++) {
@@ -71,15 +72,31 @@ uint32_t workload_shape(const struct workload *w, uint32_t client, uint64_t numb
 
 void workload_deinit(struct workload *w) {
     free(w->bytes);
+    free(w->hashes);
     *w = WORKLOAD_NULL;
+}
+
+static uint64_t place_of(const struct schedule_entry *entry) {
+    return workload_mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
+}
+
+void workload_hash_payloads(struct workload *w) {
+    w->hashes = mem_alloc(w->mix.count * WORKLOAD_PLACES * sizeof *w->hashes);
+    for (size_t i = 0; i < w->mix.count; i++)
+        for (size_t place = 0; place < WORKLOAD_PLACES; place++)
+            sha256_of(w->bytes + place * WORKLOAD_PLACE_SIZE, w->mix.shapes[i].payload_size,
+                      w->hashes[i * WORKLOAD_PLACES + place]);
+}
+
+const uint8_t *workload_payload_hash(const struct workload *w, const struct schedule_entry *entry) {
+    size_t shape = workload_shape(w, entry->client, entry->number);
+    return w->hashes ? w->hashes[shape * WORKLOAD_PLACES + place_of(entry)] : NULL;
 }
 
 void workload_request(const struct workload *w, const struct schedule_entry *entry,
                       struct wire_request *ret) {
     const struct shape *shape = &w->mix.shapes[workload_shape(w, entry->client, entry->number)];
     uint64_t key_space = w->mix.key_space;
-    uint64_t place =
-        workload_mix(entry->number * LOADER_CLIENTS_MAX + entry->client) % WORKLOAD_PLACES;
     unsigned flags = (shape->read_only ? (unsigned)WIRE_REQUEST_READ_ONLY : 0U) |
                      (shape->pre_execute ? (unsigned)WIRE_REQUEST_PRE_EXECUTE : 0U) |
                      (shape->busy_wait ? (unsigned)WIRE_REQUEST_BUSY_WAIT : 0U);
@@ -88,6 +105,7 @@ void workload_request(const struct workload *w, const struct schedule_entry *ent
         .number = entry->number,
         .flags = (uint8_t)flags,
         .key_count = (uint32_t)shape->key_count,
+        .read_count = (uint32_t)shape->read_count,
         .key_size = (uint32_t)shape->key_size,
         .value_size = (uint32_t)shape->value_size,
         .execution_ms = (uint32_t)shape->execution_ms,
@@ -95,7 +113,7 @@ void workload_request(const struct workload *w, const struct schedule_entry *ent
         .first_key =
             key_space ? keys_draw(&w->keys, draw(w, DRAW_KEY, entry->client, entry->number)) : 0,
         .payload_size = (uint32_t)shape->payload_size,
-        .payload = w->bytes + place * WORKLOAD_PLACE_SIZE,
+        .payload = w->bytes + place_of(entry) * WORKLOAD_PLACE_SIZE,
     };
 }
 

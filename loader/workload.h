@@ -9,13 +9,15 @@
  * ones, and differ from request to request; but none is made or copied per request. They are
  * windows into one block of random bytes, that lies at a place chosen by (client, number).
  *
- * Clients of a run have ids in a row from `client_base`, which is random by seed and by the index
- * of this loader among its kind: several loaders, or one after the other, against one chain do not
- * take each other's requests for their own. Ids stay below 2^53, which every JSON reader can hold.
+ * Clients of a run have ids in a row from `client_base`: the index of this loader among its kind in
+ * the bits that say whose they are (lib/wire.h), and below them a number that is random by seed and
+ * by that index. So several loaders, or one after the other, against one chain do not take each
+ * other's requests for their own. Ids stay below 2^53, which every JSON reader can hold.
  *
  * Pure.
  */
 
+#include "lib/crypto.h"
 #include "lib/wire.h"
 #include "loader/mix.h"
 #include "loader/schedule.h"
@@ -29,6 +31,7 @@ struct workload {
     uint64_t seed;
     uint64_t client_base;
     uint32_t clients;
+    uint8_t (*hashes)[SHA256_SIZE]; /* of payloads, by shape and place; NULL: not needed */
     uint8_t *bytes; /* the largest payload_size of them from any of WORKLOAD_PLACES places on */
 };
 
@@ -42,6 +45,12 @@ enum { WORKLOAD_PLACE_SIZE = 64, WORKLOAD_PLACES = 1024 };
 void workload_init(struct workload *w, const struct mix *mix, uint64_t seed, uint32_t loader_index,
                    uint32_t clients);
 void workload_deinit(struct workload *w);
+
+/* For requests that are authenticated: every payload that there can be is hashed here, so that none
+ * is when it is sent. */
+void workload_hash_payloads(struct workload *w);
+/* NULL without the above; borrowed. */
+const uint8_t *workload_payload_hash(const struct workload *w, const struct schedule_entry *entry);
 
 /* The payload is borrowed from the workload, for as long as it lives. */
 void workload_request(const struct workload *w, const struct schedule_entry *entry,

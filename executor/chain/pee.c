@@ -5,38 +5,49 @@
 
 #include "lib/bytes.h"
 
-int pee_check(const struct pee_command *c, struct error *err) {
-    if (c->execution_ms > PEE_EXECUTION_MS_MAX)
-        return error_set(err, ERROR_LIMIT, "execution time of %u ms, at most %d", c->execution_ms,
-                         PEE_EXECUTION_MS_MAX);
-    if (c->key_count > PEE_KEYS_MAX)
-        return error_set(err, ERROR_LIMIT, "%u keys, at most %d", c->key_count, PEE_KEYS_MAX);
-    if (c->key_count == 0)
+static int check_keys(const struct command *c, struct error *err) {
+    if (c->key_count > PEE_KEYS_MAX || c->read_count > PEE_KEYS_MAX)
+        return error_set(err, ERROR_LIMIT, "%u keys, at most %d",
+                         c->key_count > c->read_count ? c->key_count : c->read_count, PEE_KEYS_MAX);
+    if (c->key_count == 0 && c->read_count == 0)
         return 0;
     if (c->key_size < PEE_KEY_SIZE_MIN || c->key_size > PEE_KEY_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "keys of %u bytes, only %d to %d", c->key_size,
                          PEE_KEY_SIZE_MIN, PEE_KEY_SIZE_MAX);
+    if (c->key_space > 0 && (c->key_count > c->key_space || c->read_count > c->key_space))
+        return error_set(err, ERROR_LIMIT, "%u keys of a key space of %llu",
+                         c->key_count > c->read_count ? c->key_count : c->read_count,
+                         (unsigned long long)c->key_space);
+    return 0;
+}
+
+static int check_values(const struct command *c, struct error *err) {
     if (c->value_size > PEE_VALUE_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "values of %u bytes, at most %d", c->value_size,
                          PEE_VALUE_SIZE_MAX);
     if (pee_write_set_size(c) > PEE_WRITE_SET_MAX)
         return error_set(err, ERROR_LIMIT, "a write set of %zu bytes, at most %d",
                          pee_write_set_size(c), PEE_WRITE_SET_MAX);
-    if (c->key_space > 0 && c->key_count > c->key_space)
-        return error_set(err, ERROR_LIMIT, "%u keys of a key space of %llu", c->key_count,
-                         (unsigned long long)c->key_space);
     return 0;
 }
 
-int pee_check_read(const struct pee_command *c, struct error *err) {
-    struct pee_command keys = *c;
-    keys.value_size = 0; /* which they have is up to whoever wrote them */
-    if (c->key_space == 0)
+/* What is read has the size that it was written with, whatever the command says. */
+int pee_check(const struct command *c, struct error *err) {
+    if (c->execution_ms > PEE_EXECUTION_MS_MAX)
+        return error_set(err, ERROR_LIMIT, "execution time of %u ms, at most %d", c->execution_ms,
+                         PEE_EXECUTION_MS_MAX);
+    if (c->read_only && c->key_space == 0)
         return error_set(err, ERROR_REFUSED, "a read-only request needs a key space");
-    return pee_check(&keys, err);
+    if (c->read_count > 0 && (c->key_space == 0 || c->read_only))
+        return error_set(err, ERROR_REFUSED, "%s",
+                         c->read_only ? "a read-only request reads its keys, and no others before"
+                                      : "a request that reads before it writes needs a key space");
+    if (check_keys(c, err) < 0)
+        return -1;
+    return c->read_only || c->key_count == 0 ? 0 : check_values(c, err);
 }
 
-size_t pee_write_set_size(const struct pee_command *c) {
+size_t pee_write_set_size(const struct command *c) {
     return (size_t)c->key_count * (WRITE_SET_ENTRY_HEAD + (size_t)c->key_size + c->value_size);
 }
 
@@ -47,7 +58,7 @@ static uint64_t mix(uint64_t x) {
     return x ^ (x >> 31);
 }
 
-static uint64_t seed_of(const struct pee_command *c) {
+static uint64_t seed_of(const struct command *c) {
     uint64_t seed = mix(c->client + UINT64_C(0x9e3779b97f4a7c15));
     seed = mix(seed ^ c->number);
     seed = mix(seed + ((uint64_t)c->key_count << 32 | c->key_size));
@@ -91,7 +102,7 @@ static struct streams seed_streams(uint64_t seed) {
 
 /* One function with all loops, so that the streams stay in registers. */
 LANES_CLONES
-static void expand(const struct streams *from, uint64_t seed, const struct pee_command *c,
+static void expand(const struct streams *from, uint64_t seed, const struct command *c,
                    uint8_t *out) {
     struct streams s = *from;
     lanes next;
@@ -116,12 +127,12 @@ static void expand(const struct streams *from, uint64_t seed, const struct pee_c
 }
 
 /* The number, counted on: it may wrap to the first key, and is far below 2^64. */
-static uint64_t key_number(const struct pee_command *c, uint32_t i) {
+static uint64_t key_number(const struct command *c, uint32_t i) {
     uint64_t number = c->first_key + i;
     return number < c->key_space ? number : number - c->key_space;
 }
 
-void pee_key(const struct pee_command *c, uint32_t i, uint8_t *out) {
+void pee_key(const struct command *c, uint32_t i, uint8_t *out) {
     uint64_t number = key_number(c, i);
     /* A bijection of the number: the first eight bytes make keys distinct. */
     uint64_t word = mix(number + UINT64_C(0x9e3779b97f4a7c15));
@@ -134,16 +145,25 @@ void pee_key(const struct pee_command *c, uint32_t i, uint8_t *out) {
 }
 
 /* Over those that the expansion has made. */
-static void share_keys(const struct pee_command *c, uint8_t *out) {
+static void share_keys(const struct command *c, uint8_t *out) {
     size_t entry_size = WRITE_SET_ENTRY_HEAD + (size_t)c->key_size + c->value_size;
     for (uint32_t i = 0; i < c->key_count; i++)
         pee_key(c, i, out + i * entry_size + WRITE_SET_ENTRY_HEAD);
 }
 
-void pee_expand(const struct pee_command *command, uint8_t *out) {
+void pee_expand(const struct command *command, uint8_t *out) {
     uint64_t seed = seed_of(command);
     struct streams streams = seed_streams(seed);
     expand(&streams, seed, command, out);
     if (command->key_space > 0)
         share_keys(command, out);
+}
+
+uint32_t pee_read_count(const struct command *c) {
+    return c->read_only ? c->key_count : c->read_count;
+}
+
+uint32_t pee_read_key(const struct command *c, uint32_t i, uint8_t *out) {
+    pee_key(c, i, out);
+    return c->key_size;
 }

@@ -1,8 +1,8 @@
 #include "executor/chain/read_set.h"
 
-#include "executor/chain/write_set.h"
+#include "executor/chain/lanes.h"
 
-#include <string.h>
+#include "lib/bytes.h"
 
 enum { ABSENT, PRESENT };
 
@@ -20,9 +20,39 @@ void read_digest_begin(struct read_digest *d) {
     sha256_begin(&d->all);
 }
 
+/* Each lane adds and rotates, so that place and value of every bit count. */
+LANES_CLONES
+static void checksum(const uint8_t *at, size_t size, uint64_t out[LANES]) {
+    lanes sum = {1, 2, 3, 4, 5, 6, 7, 8}, more;
+    for (; size >= sizeof sum; at += sizeof sum, size -= sizeof sum) {
+        memcpy(&more, at, sizeof more);
+        sum += more;
+        sum = (sum << 23) | (sum >> 41);
+    }
+    memset(&more, 0, sizeof more);
+    if (size)
+        memcpy(&more, at, size);
+    sum += more;
+    memcpy(out, &sum, sizeof sum);
+}
+
+static void fingerprint(struct sha256 *hash, const uint8_t *value, size_t size,
+                        uint8_t out[SHA256_SIZE]) {
+    uint64_t lanes_sum[LANES];
+    checksum(value, size, lanes_sum);
+    uint8_t bytes[8 * LANES + 8];
+    struct byte_writer w = byte_writer(bytes, sizeof bytes);
+    for (size_t i = 0; i < LANES; i++)
+        bytes_put_u64(&w, lanes_sum[i]);
+    bytes_put_u64(&w, size);
+    sha256_begin(hash);
+    sha256_add(hash, bytes, sizeof bytes);
+    sha256_end(hash, out);
+}
+
 void read_digest_value(struct read_digest *d, const uint8_t *value, size_t size) {
     uint8_t bytes[1 + SHA256_SIZE] = {PRESENT};
-    write_set_digest(&d->one, value, size, bytes + 1);
+    fingerprint(&d->one, value, size, bytes + 1);
     sha256_add(&d->all, bytes, sizeof bytes);
 }
 
@@ -33,4 +63,19 @@ void read_digest_absent(struct read_digest *d) {
 
 void read_digest_end(struct read_digest *d, uint8_t out[SHA256_SIZE]) {
     sha256_end(&d->all, out);
+}
+
+void read_set_begin(struct sha256 *hash) {
+    sha256_begin(hash);
+}
+
+void read_set_version(struct sha256 *hash, uint64_t version) {
+    uint8_t bytes[8];
+    struct byte_writer w = byte_writer(bytes, sizeof bytes);
+    bytes_put_u64(&w, version);
+    sha256_add(hash, bytes, sizeof bytes);
+}
+
+void read_set_end(struct sha256 *hash, uint8_t out[SHA256_SIZE]) {
+    sha256_end(hash, out);
 }

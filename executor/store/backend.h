@@ -23,6 +23,14 @@ struct store_backend {
     int (*read_body)(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
     int (*get)(struct store *store, const void *key, size_t key_size, struct buffer *ret,
                struct error *err);
+    int (*get_version)(struct store *store, const void *key, size_t key_size, uint64_t *ret,
+                       struct error *err);
+    /* NULL, all three: nothing is kept beside the blocks */
+    int (*side_put)(struct store *store, const void *key, size_t key_size, const void *value,
+                    size_t size, struct error *err);
+    int (*side_remove)(struct store *store, const void *key, size_t key_size, struct error *err);
+    int (*side_get)(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+                    struct error *err);
     int (*each_header)(struct store *store, store_visit_header *visit, void *context,
                        struct error *err);
 };

@@ -252,19 +252,33 @@ static int memory_read_body(struct store *base, uint64_t height, struct buffer *
     return buffer_check(ret, "a block's body", err);
 }
 
+/* NULL: there is no such key, or it was deleted. */
+static const struct slot *find_key(const struct memory_store *store, const void *key, size_t size) {
+    uint64_t hash = hash_of(key, size);
+    const struct shard *shard = &store->shards[hash >> 56];
+    if (!shard->capacity)
+        return NULL;
+    const struct slot *slot = find_slot(store, shard, hash, key, size);
+    return slot->height && slot->entry.value_size != STORE_DELETED ? slot : NULL;
+}
+
 static int memory_get(struct store *base, const void *key, size_t key_size, struct buffer *ret,
                       struct error *err) {
-    struct memory_store *store = memory_of(base);
-    uint64_t hash = hash_of(key, key_size);
-    const struct shard *shard = &store->shards[hash >> 56];
-    const struct slot *slot = NULL;
-    if (shard->capacity)
-        slot = find_slot(store, shard, hash, key, key_size);
-    if (!slot || slot->height == 0)
+    const struct memory_store *store = memory_of(base);
+    const struct slot *slot = find_key(store, key, key_size);
+    if (!slot)
         return error_set(err, ERROR_NOT_FOUND, "there is no such key");
     buffer_append(ret, store->blocks[slot->height - 1].body + slot->entry.value_offset,
                   slot->entry.value_size);
     return buffer_check(ret, "a value", err);
+}
+
+static int memory_get_version(struct store *base, const void *key, size_t key_size, uint64_t *ret,
+                              struct error *err) {
+    const struct slot *slot = find_key(memory_of(base), key, key_size);
+    (void)err;
+    *ret = slot ? slot->height : 0;
+    return 0;
 }
 
 static int memory_each_header(struct store *base, store_visit_header *visit, void *context,
@@ -287,6 +301,7 @@ static const struct store_backend memory_backend = {
     .read_header = memory_read_header,
     .read_body = memory_read_body,
     .get = memory_get,
+    .get_version = memory_get_version,
     .each_header = memory_each_header,
 };
 

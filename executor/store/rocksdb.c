@@ -1,13 +1,14 @@
 /*
  * Blocks in RocksDB: the one door to it.
  *
- * Three column families under one write-ahead log, so that one write batch makes a block and its
+ * Four column families under one write-ahead log, so that one write batch makes a block and its
  * index atomic:
  *   default  "identity", and 'h' + height -> header: a scan of headers reads nothing else
  *   blocks   height -> body: heights only rise, so files never overlap and compaction moves them
  *            without rewriting; each byte is written twice in all (log and table)
  *   keys     key -> height, offset, size of its latest value in the body: small, so that what must
  *            be rewritten by compaction is small too
+ *   sides    what is kept beside the blocks: nodes of the Merkle tree, and how to take blocks back
  * One body and small index entries cost half of what one put per value costs (docs: numbers).
  * Heights are stored big endian, so that their order is RocksDB's.
  */
@@ -19,6 +20,7 @@
 #include "lib/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -26,16 +28,15 @@
 
 #include <rocksdb/c.h>
 
-enum { FAMILY_DEFAULT, FAMILY_BLOCKS, FAMILY_KEYS, FAMILIES };
+enum { FAMILY_DEFAULT, FAMILY_BLOCKS, FAMILY_KEYS, FAMILY_SIDES, FAMILIES };
 
-static const char *const family_names[FAMILIES] = {"default", "blocks", "keys"};
+static const char *const family_names[FAMILIES] = {"default", "blocks", "keys", "sides"};
 
-/* RocksDB as Debian builds it ends the process by an assertion when it cannot write. So we stop
- * while there is still room for what it writes by itself: memtables that it flushes, logs that it
- * rotates. */
+/* A write that fails makes RocksDB read-only, which is a clean end; but then memtables cannot be
+ * flushed, and the log of the next start is longer. So we stop while there is still room. */
 #define FREE_MIN (256ULL << 20)
 
-enum { HEADER_KEY_SIZE = 9, PLACE_SIZE = 8 + 4 + 4 };
+enum { VERSION = 2, HEADER_KEY_SIZE = 9, PLACE_SIZE = 8 + 4 + 4 };
 
 static const char identity_key[] = "identity";
 
@@ -50,7 +51,6 @@ struct rocks_store {
     rocksdb_writebatch_t *batch;
     rocksdb_t *db;
     char *folder;
-    bool broken;   /* a write has failed */
     uint8_t *body; /* the reserved room; the batch copies it */
     size_t body_capacity;
 };
@@ -68,16 +68,8 @@ static int rocks_error(char *text, struct error *err) {
     return -1;
 }
 
-/* Closing after a failed write would write again, which RocksDB 7.8 answers with an assertion of
- * its own. The process is about to end: let the system take it all. */
-static struct rocks_store *abandoned;
-
 static void rocks_free(struct store *base) {
     struct rocks_store *store = rocks_of(base);
-    if (store->broken) {
-        abandoned = store;
-        return;
-    }
     for (size_t i = 0; i < FAMILIES; i++)
         if (store->families[i])
             rocksdb_column_family_handle_destroy(store->families[i]);
@@ -126,13 +118,18 @@ static int rocks_reserve(struct store *base, size_t size, uint8_t **ret, struct 
 
 static void put_entry(struct rocks_store *store, const struct store_block *block,
                       const struct store_entry *entry) {
+    const char *key = (const char *)block->body + entry->key_offset;
     uint8_t place[PLACE_SIZE];
+    if (entry->value_size == STORE_DELETED) {
+        rocksdb_writebatch_delete_cf(store->batch, store->families[FAMILY_KEYS], key,
+                                     entry->key_size);
+        return;
+    }
     struct byte_writer w = byte_writer(place, sizeof place);
     bytes_put_u64(&w, block->height);
     bytes_put_u32(&w, entry->value_offset);
     bytes_put_u32(&w, entry->value_size);
-    rocksdb_writebatch_put_cf(store->batch, store->families[FAMILY_KEYS],
-                              (const char *)block->body + entry->key_offset, entry->key_size,
+    rocksdb_writebatch_put_cf(store->batch, store->families[FAMILY_KEYS], key, entry->key_size,
                               (const char *)place, sizeof place);
 }
 
@@ -171,9 +168,10 @@ static int rocks_commit(struct store *base, struct error *err) {
     rocksdb_writebatch_clear(store->batch);
     if (room < 0)
         return -1;
-    store->broken = store->broken || problem;
-    if (problem)
-        return rocks_error(problem, err);
+    if (problem) {
+        rocks_error(problem, err);
+        return error_wrap(err, "write to the data folder '%s'", store->folder);
+    }
     return 0;
 }
 
@@ -232,6 +230,44 @@ static int rocks_get(struct store *base, const void *key, size_t key_size, struc
     return get_part(store, FAMILY_BLOCKS, body_key, sizeof body_key, offset, size, ret, err);
 }
 
+static int rocks_get_version(struct store *base, const void *key, size_t key_size, uint64_t *ret,
+                             struct error *err) {
+    cleanup(buffer_deinit) struct buffer place;
+    buffer_init(&place, PLACE_SIZE);
+    if (get_part(rocks_of(base), FAMILY_KEYS, key, key_size, 0, SIZE_MAX, &place, err) < 0) {
+        if (err->kind != ERROR_NOT_FOUND)
+            return -1;
+        error_clear(err);
+        *ret = 0;
+        return 0;
+    }
+    struct byte_reader r = byte_reader(place.data, place.size);
+    *ret = bytes_get_u64(&r);
+    return 0;
+}
+
+static int rocks_side_put(struct store *base, const void *key, size_t key_size, const void *value,
+                          size_t size, struct error *err) {
+    struct rocks_store *store = rocks_of(base);
+    (void)err;
+    rocksdb_writebatch_put_cf(store->batch, store->families[FAMILY_SIDES], key, key_size, value,
+                              size);
+    return 0;
+}
+
+static int rocks_side_remove(struct store *base, const void *key, size_t key_size,
+                             struct error *err) {
+    struct rocks_store *store = rocks_of(base);
+    (void)err;
+    rocksdb_writebatch_delete_cf(store->batch, store->families[FAMILY_SIDES], key, key_size);
+    return 0;
+}
+
+static int rocks_side_get(struct store *base, const void *key, size_t key_size, struct buffer *ret,
+                          struct error *err) {
+    return get_part(rocks_of(base), FAMILY_SIDES, key, key_size, 0, SIZE_MAX, ret, err);
+}
+
 static int visit_headers(struct store *base, rocksdb_iterator_t *it, store_visit_header *visit,
                          void *context, struct error *err) {
     uint64_t expected = 1;
@@ -276,6 +312,10 @@ static const struct store_backend rocks_backend = {
     .read_header = rocks_read_header,
     .read_body = rocks_read_body,
     .get = rocks_get,
+    .get_version = rocks_get_version,
+    .side_put = rocks_side_put,
+    .side_remove = rocks_side_remove,
+    .side_get = rocks_side_get,
     .each_header = rocks_each_header,
 };
 
@@ -290,7 +330,7 @@ static rocksdb_options_t *family_options(struct rocks_store *store) {
     return o;
 }
 
-static void set_options(struct rocks_store *store) {
+static void set_options(struct rocks_store *store, enum store_durability durability) {
     store->cache = rocksdb_cache_create_lru(64 << 20);
     store->table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(store->table, store->cache);
@@ -303,6 +343,8 @@ static void set_options(struct rocks_store *store) {
     rocksdb_options_set_max_write_buffer_number(store->options[FAMILY_BLOCKS], 4);
     rocksdb_options_set_target_file_size_base(store->options[FAMILY_BLOCKS], 64 << 20);
     rocksdb_options_set_write_buffer_size(store->options[FAMILY_KEYS], 32 << 20);
+    /* Nodes near the root are written again and again: much of that never leaves the memtable. */
+    rocksdb_options_set_write_buffer_size(store->options[FAMILY_SIDES], 64 << 20);
 
     rocksdb_options_t *db = store->options[FAMILY_DEFAULT];
     rocksdb_options_set_create_if_missing(db, 1);
@@ -315,12 +357,16 @@ static void set_options(struct rocks_store *store) {
     rocksdb_options_set_wal_bytes_per_sync(db, 1 << 20);
     rocksdb_options_set_allow_concurrent_memtable_write(db, 0); /* there is one writer */
     rocksdb_options_set_max_open_files(db, 512);
-    rocksdb_options_set_info_log_level(db, 2); /* warnings */
-    rocksdb_options_set_max_log_file_size(db, 4 << 20);
+    /* Nothing is logged (4: fatal only). On a full disk RocksDB as Debian builds it, with its
+     * assertions, would end the process: the first failed write is noted in its log, whose file
+     * cannot be written either, and the second note asserts that there was no error before. All
+     * that goes wrong comes back as an error anyway. */
+    rocksdb_options_set_info_log_level(db, 4);
     rocksdb_options_set_keep_log_file_num(db, 2);
 
-    /* In the log of the operating system after each write: a killed process loses nothing. */
+    /* In the cache of the operating system after each write: a killed process loses nothing. */
     store->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(store->write_options, durability != STORE_SYNC_NONE);
     store->read_options = rocksdb_readoptions_create();
     store->batch = rocksdb_writebatch_create();
 }
@@ -355,8 +401,9 @@ static int open_db(struct rocks_store *store, const char *folder, struct error *
 
 static int check_identity(struct rocks_store *store, const char *folder,
                           const struct store_identity *identity, struct error *err) {
-    cleanup_free char *ours = text_format("seatrial 1, run %s, replica %u of %u", identity->run,
-                                          identity->replica, identity->n);
+    cleanup_free char *ours =
+        text_format("seatrial %d, run %s, replica %u of %u, merkle %s", VERSION, identity->run,
+                    identity->replica, identity->n, identity->merkle);
     cleanup(buffer_deinit) struct buffer theirs;
     buffer_init(&theirs, 4096);
     if (get_part(store, FAMILY_DEFAULT, identity_key, sizeof identity_key - 1, 0, SIZE_MAX, &theirs,
@@ -395,17 +442,95 @@ static int find_height(struct rocks_store *store, struct error *err) {
 }
 
 int store_open_rocksdb(const char *folder, const struct store_identity *identity,
-                       struct store **ret, struct error *err) {
+                       enum store_durability durability, struct store **ret, struct error *err) {
     if (check_folder(folder, err) < 0)
         return -1;
     struct rocks_store *rocks = mem_new(struct rocks_store);
     rocks->base.backend = &rocks_backend;
     rocks->folder = text_dup(folder);
-    set_options(rocks);
+    set_options(rocks, durability);
     cleanup(store_freep) struct store *store = &rocks->base;
     if (open_db(rocks, folder, err) < 0 || check_identity(rocks, folder, identity, err) < 0 ||
         find_height(rocks, err) < 0)
         return -1;
+    *ret = take_ptr(store);
+    return 0;
+}
+
+/* ---- only to be read ---- */
+
+/* Back from what check_identity writes. */
+static int parse_identity(const char *text, const char *folder, struct store_owner *ret,
+                          struct error *err) {
+    struct store_owner owner = {0};
+    int end = 0;
+    unsigned version = 0;
+    if (sscanf(text, "seatrial %u,", &version) == 1 && version != VERSION)
+        return error_set(err, ERROR_CONFLICT,
+                         "the data folder '%s' is of version %u, this replica knows %d", folder,
+                         version, VERSION);
+    if (sscanf(text, "seatrial %u, run %63[^,], replica %hu of %hu, merkle %15s%n", &version,
+               owner.run, &owner.replica, &owner.n, owner.merkle, &end) != 5 ||
+        text[end] != '\0')
+        return error_set(err, ERROR_CONFLICT, "the data folder '%s' is not of a replica", folder);
+    *ret = owner;
+    return 0;
+}
+
+static int open_to_read(struct rocks_store *store, const char *folder, int families,
+                        struct error *err) {
+    char *problem = NULL;
+    store->db = rocksdb_open_for_read_only_column_families(
+        store->options[FAMILY_DEFAULT], folder, families, family_names,
+        (const rocksdb_options_t *const *)store->options, store->families, 0, &problem);
+    if (!problem)
+        return 0;
+    rocks_error(problem, err);
+    return error_wrap(err, "open the data folder '%s' to read it", folder);
+}
+
+static struct rocks_store *new_to_read(const char *folder) {
+    struct rocks_store *rocks = mem_new(struct rocks_store);
+    rocks->base.backend = &rocks_backend;
+    rocks->folder = text_dup(folder);
+    set_options(rocks, STORE_SYNC_NONE);
+    rocksdb_options_set_create_if_missing(rocks->options[FAMILY_DEFAULT], 0);
+    rocksdb_options_set_create_missing_column_families(rocks->options[FAMILY_DEFAULT], 0);
+    return rocks;
+}
+
+/* With the first family alone, which every version has. */
+static int read_owner(const char *folder, struct store_owner *ret, struct error *err) {
+    cleanup(store_freep) struct store *store = &new_to_read(folder)->base;
+    struct rocks_store *rocks = rocks_of(store);
+    cleanup(buffer_deinit) struct buffer identity;
+    buffer_init(&identity, 4096);
+    if (open_to_read(rocks, folder, 1, err) < 0)
+        return -1;
+    if (get_part(rocks, FAMILY_DEFAULT, identity_key, sizeof identity_key - 1, 0, SIZE_MAX,
+                 &identity, err) < 0 &&
+        err->kind != ERROR_NOT_FOUND)
+        return -1;
+    error_clear(err);
+    return parse_identity(buffer_string(&identity), folder, ret, err);
+}
+
+int store_open_rocksdb_to_read(const char *folder, struct store_owner *ret_owner,
+                               struct store **ret, struct error *err) {
+    struct store_owner owner;
+    cleanup_free char *current = text_format("%s/CURRENT", folder);
+    if (access(current, R_OK) < 0) {
+        error_set_os(err, errno == EACCES ? ERROR_IO : ERROR_NOT_FOUND, errno,
+                     "there is no data of a replica in '%s'", folder);
+        return error_hint(err, "name the folder by --data; with --store memory there is none");
+    }
+    if (read_owner(folder, &owner, err) < 0)
+        return -1;
+    struct rocks_store *rocks = new_to_read(folder);
+    cleanup(store_freep) struct store *store = &rocks->base;
+    if (open_to_read(rocks, folder, FAMILIES, err) < 0 || find_height(rocks, err) < 0)
+        return -1;
+    *ret_owner = owner;
     *ret = take_ptr(store);
     return 0;
 }

@@ -1,6 +1,24 @@
 #include "executor/store/backend.h"
 
+#include "lib/text.h"
+
 #include <assert.h>
+
+static const char *const durability_names[] = {
+    [STORE_SYNC_NONE] = "none", [STORE_SYNC_GROUP] = "group", [STORE_SYNC_EACH] = "each"};
+
+const char *store_durability_name(enum store_durability durability) {
+    return durability_names[durability];
+}
+
+int store_durability_parse(const char *name, enum store_durability *ret, struct error *err) {
+    for (size_t i = 0; i < sizeof durability_names / sizeof *durability_names; i++)
+        if (text_equal(name, durability_names[i])) {
+            *ret = (enum store_durability)i;
+            return 0;
+        }
+    return error_set(err, ERROR_USAGE, "durability is 'none', 'group' or 'each', not '%s'", name);
+}
 
 void store_free(struct store *store) {
     if (store)
@@ -53,6 +71,29 @@ int store_read_body(struct store *store, uint64_t height, struct buffer *ret, st
 int store_get(struct store *store, const void *key, size_t key_size, struct buffer *ret,
               struct error *err) {
     return store->backend->get(store, key, key_size, ret, err);
+}
+
+int store_get_version(struct store *store, const void *key, size_t key_size, uint64_t *ret,
+                      struct error *err) {
+    return store->backend->get_version(store, key, key_size, ret, err);
+}
+
+bool store_keeps_sides(const struct store *store) {
+    return store->backend->side_put;
+}
+
+int store_side_put(struct store *store, const void *key, size_t key_size, const void *value,
+                   size_t size, struct error *err) {
+    return store->backend->side_put(store, key, key_size, value, size, err);
+}
+
+int store_side_remove(struct store *store, const void *key, size_t key_size, struct error *err) {
+    return store->backend->side_remove(store, key, key_size, err);
+}
+
+int store_side_get(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+                   struct error *err) {
+    return store->backend->side_get(store, key, key_size, ret, err);
 }
 
 int store_each_header(struct store *store, store_visit_header *visit, void *context,

@@ -10,6 +10,7 @@ struct blob *blob_new(size_t size) {
     struct blob *blob = mem_alloc(sizeof *blob + size);
     blob->references = 1;
     blob->size = (uint32_t)size;
+    blob->hashed_from = BLOB_NOT_HASHED;
     return blob;
 }
 

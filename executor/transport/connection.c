@@ -23,6 +23,10 @@ struct blob *frame_take(const struct frame *frame) {
         return blob_ref(frame->blob);
     struct blob *blob = blob_new(frame->size);
     memcpy(blob->data, frame->body, frame->size);
+    if (frame->hash) {
+        blob->hashed_from = (uint32_t)frame->hashed_from;
+        memcpy(blob->hash, frame->hash, sizeof blob->hash);
+    }
     return blob;
 }
 
@@ -52,9 +56,15 @@ void connection_deinit(struct connection *c, struct receive_room *room) {
         blob_unref(c->segments[(c->segment_first + i) & (c->segment_capacity - 1)].blob);
     free(c->segments);
     blob_unref(c->tail);
+    seal_deinit(&c->seal);
     if (c->watch.fd >= 0)
         close(c->watch.fd);
     *c = (struct connection){.watch.fd = -1};
+}
+
+void connection_seal(struct connection *c, struct seal_keys *keys) {
+    assert(!seal_is_on(&c->seal));
+    seal_init(&c->seal, keys);
 }
 
 /* ---- receiving ---- */
@@ -66,23 +76,52 @@ static int begin_partial(struct connection *c, struct receive_room *room,
         return error_set(err, ERROR_LIMIT, "too many frames are begun and not completed");
     room->partial_bytes += header->body_size;
     c->partial = blob_new(header->body_size);
-    c->partial_type = header->type;
+    c->partial_header = *header;
     c->partial_have = have;
-    c->frame_since = clock_instant();
     memcpy(c->partial->data, data, have);
     return 0;
 }
 
+/* Hands out a complete frame, `blob` is all of its body or NULL. */
+static int hand_out(struct connection *c, const struct wire_header *header, const uint8_t *body,
+                    struct blob *blob, connection_on_frame *on_frame, struct error *err) {
+    struct unsealed unsealed;
+    struct frame frame = {.type = header->type,
+                          .body = body,
+                          .size = header->body_size,
+                          .blob = blob,
+                          .since = c->frame_since};
+    if (!seal_is_on(&c->seal))
+        return on_frame(c, &frame, err);
+    if (seal_open(&c->seal, header, body, &unsealed, err) < 0)
+        return -1;
+    frame.size = unsealed.size;
+    if (unsealed.rest < unsealed.size) {
+        frame.hashed_from = unsealed.rest;
+        frame.hash = unsealed.hash;
+    }
+    if (blob) {
+        blob->size = (uint32_t)unsealed.size;
+        blob->hashed_from = frame.hash ? (uint32_t)unsealed.rest : BLOB_NOT_HASHED;
+        memcpy(blob->hash, unsealed.hash, sizeof blob->hash);
+    }
+    return on_frame(c, &frame, err);
+}
+
 static int end_partial(struct connection *c, struct receive_room *room,
                        connection_on_frame *on_frame, struct error *err) {
-    struct blob *blob = c->partial;
-    struct frame frame = {
-        .type = c->partial_type, .body = blob->data, .size = blob->size, .blob = blob};
+    struct blob *blob = take_ptr(c->partial);
     room->partial_bytes -= blob->size;
-    c->partial = NULL;
-    int r = on_frame(c, &frame, err);
+    int r = hand_out(c, &c->partial_header, blob->data, blob, on_frame, err);
+    c->frame_since = room->now;
     blob_unref(blob);
     return r;
+}
+
+static int read_header(const struct connection *c, const uint8_t *data, struct wire_header *ret,
+                       struct error *err) {
+    return seal_is_on(&c->seal) ? wire_sealed_header_decode(data, ret, err)
+                                : wire_header_decode(data, ret, err);
 }
 
 /* Hands out the complete frames in `data`; what is left over is kept in the connection. */
@@ -90,7 +129,7 @@ static int cut_frames(struct connection *c, struct receive_room *room, const uin
                       size_t size, connection_on_frame *on_frame, struct error *err) {
     while (size >= WIRE_HEADER_SIZE) {
         struct wire_header header;
-        if (wire_header_decode(data, &header, err) < 0)
+        if (read_header(c, data, &header, err) < 0)
             return -1;
         if (header.body_size > c->body_max)
             return error_set(err, ERROR_LIMIT, "a frame of %u bytes, at most %zu are accepted now",
@@ -99,15 +138,16 @@ static int cut_frames(struct connection *c, struct receive_room *room, const uin
         size -= WIRE_HEADER_SIZE;
         if (size < header.body_size)
             return begin_partial(c, room, &header, data, size, err);
-        struct frame frame = {.type = header.type, .body = data, .size = header.body_size};
-        if (on_frame(c, &frame, err) < 0)
+        if (hand_out(c, &header, data, NULL, on_frame, err) < 0)
             return -1;
+        c->frame_since = room->now;
         data += header.body_size;
         size -= header.body_size;
     }
     memcpy(c->head, data, size);
     c->head_have = size;
-    c->frame_since = size ? clock_instant() : INSTANT_NEVER;
+    if (size == 0)
+        c->frame_since = INSTANT_NEVER;
     return 0;
 }
 
@@ -125,6 +165,8 @@ static ssize_t read_into(struct connection *c, struct receive_room *room) {
 
 static int take_bytes(struct connection *c, struct receive_room *room, size_t got,
                       connection_on_frame *on_frame, struct error *err) {
+    if (c->frame_since.ns == INSTANT_NEVER.ns)
+        c->frame_since = room->now;
     if (!c->partial) {
         size_t size = c->head_have + got;
         c->head_have = 0;
@@ -182,6 +224,8 @@ static void add_segment(struct connection *c, struct blob *blob, size_t offset, 
 
 static void add_head(struct connection *c, const void *head, size_t size) {
     assert(size <= TAIL_SIZE);
+    if (size == 0)
+        return;
     if (!c->tail || TAIL_SIZE - c->tail_used < size) {
         blob_unref(c->tail);
         c->tail = blob_new(TAIL_SIZE);
@@ -198,10 +242,46 @@ static void add_head(struct connection *c, const void *head, size_t size) {
     c->tail_used += size;
 }
 
+/* Where the blob's part begins that is in the MAC by its hash, which is known afterwards. */
+static size_t hashed_part(struct blob *blob, size_t offset, size_t head_size) {
+    bool known = blob->hashed_from != BLOB_NOT_HASHED && blob->hashed_from >= offset;
+    if (known && head_size + (blob->hashed_from - offset) <= UINT16_MAX)
+        return blob->hashed_from;
+    blob->hashed_from = (uint32_t)offset;
+    sha256_of(blob->data + offset, blob->size - offset, blob->hash);
+    return offset;
+}
+
+static void queue_sealed(struct connection *c, const uint8_t *head, size_t head_size,
+                         struct blob *blob, size_t offset) {
+    uint8_t header[WIRE_HEADER_SIZE], tag[SEAL_TAG_SIZE];
+    size_t own = head_size - WIRE_HEADER_SIZE;
+    struct sealed frame = {.parts = {head + WIRE_HEADER_SIZE}, .sizes = {own}};
+    memcpy(header, head, sizeof header);
+    if (blob) {
+        frame.parts[1] = blob->data + offset;
+        frame.sizes[1] = hashed_part(blob, offset, own) - offset;
+        frame.rest_hash = blob->hash;
+    }
+    seal_header(header, own + frame.sizes[1]);
+    seal_tag(&c->seal, c->seal.sent++, header, &frame, tag);
+    add_head(c, header, sizeof header);
+    add_head(c, head + WIRE_HEADER_SIZE, own);
+    if (blob)
+        add_segment(c, blob_ref(blob), offset, blob->size - offset);
+    add_head(c, tag, sizeof tag);
+}
+
 void connection_queue(struct connection *c, const void *head, size_t head_size, struct blob *blob,
                       size_t offset) {
+    if (blob && offset >= blob->size)
+        blob = NULL;
+    if (seal_is_on(&c->seal)) {
+        queue_sealed(c, head, head_size, blob, offset);
+        return;
+    }
     add_head(c, head, head_size);
-    if (blob && offset < blob->size)
+    if (blob)
         add_segment(c, blob_ref(blob), offset, blob->size - offset);
 }
 

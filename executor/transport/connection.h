@@ -9,12 +9,16 @@
  *
  * Sending: small heads are collected in blocks, bodies are queued as references to shared blobs;
  * everything queued goes out by writev when the loop's round ends.
+ *
+ * Once connection_seal was called, all frames in both directions are sealed (lib/seal.h); owners
+ * see them without their tags, and one that is not authentic ends the connection.
  */
 
 #include "executor/transport/blob.h"
 #include "executor/transport/loop.h"
 
 #include "lib/error.h"
+#include "lib/seal.h"
 #include "lib/wire.h"
 
 #include <stdbool.h>
@@ -25,7 +29,10 @@ struct frame {
     uint8_t type;
     const uint8_t *body; /* valid during the call */
     size_t size;
-    struct blob *blob; /* the body is all of it, or NULL: it lies in the shared buffer */
+    struct blob *blob;    /* the body is all of it, or NULL: it lies in the shared buffer */
+    size_t hashed_from;   /* sealed: the body from here on has that hash */
+    const uint8_t *hash;  /* NULL: none is known */
+    struct instant since; /* when its first bytes were here */
 };
 
 /* A reference to the body as a blob of its own: shared if it is one already, else copied. */
@@ -36,6 +43,7 @@ struct receive_room {
     uint8_t *data;
     size_t size;
     uint64_t partial_bytes; /* in frames that are not complete */
+    struct instant now;     /* of this round of the loop: what is read now came then */
 };
 
 void receive_room_init(struct receive_room *room);
@@ -50,11 +58,12 @@ struct segment {
 struct connection {
     struct watch watch;         /* first: the watch is the connection */
     size_t body_max;            /* larger frames are ERROR_LIMIT */
+    struct seal seal;           /* SEAL_NULL: frames are plain */
     struct instant frame_since; /* when the frame that is not complete began; INSTANT_NEVER */
 
     uint8_t head[WIRE_HEADER_SIZE]; /* a header that is not complete */
     size_t head_have;
-    uint8_t partial_type;
+    struct wire_header partial_header;
     struct blob *partial;
     size_t partial_have;
 
@@ -71,6 +80,9 @@ struct connection {
 void connection_init(struct connection *c, int fd);
 /* Closes it. Unwatched before. */
 void connection_deinit(struct connection *c, struct receive_room *room);
+
+/* From the next frame on in each direction. The keys are forgotten. */
+void connection_seal(struct connection *c, struct seal_keys *keys);
 
 /* Error: the connection ends with it. */
 typedef int connection_on_frame(struct connection *c, const struct frame *frame, struct error *err);

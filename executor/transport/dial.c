@@ -114,5 +114,5 @@ void dial_connected(struct link *link) {
         link_close(link, NULL);
         return;
     }
-    handshake_greet(link);
+    greeting_begin(link);
 }

@@ -8,8 +8,8 @@ enum {
     /* Frames begun and not yet complete, of all connections together: a slow sender of large
      * frames costs no more than this. */
     TRANSPORT_PARTIAL_BYTES_MAX = 256 * 1024 * 1024,
-    /* Body of the one frame that a stranger may send: HELLO. */
-    TRANSPORT_HELLO_BODY_MAX = 256,
+    /* Body of each of the two frames that a stranger may send, and of the answer to them. */
+    TRANSPORT_HELLO_BODY_MAX = 512,
     /* Answers that a client does not fetch; then it is disconnected. */
     TRANSPORT_CLIENT_QUEUE_MAX = 16 * 1024 * 1024,
     /* What waits for a peer; the core's window is smaller. */

@@ -1,15 +1,20 @@
 #pragma once
 
-/* Inside of the transport: what its files share. transport.c keeps the connections, handshake.c
+/* Inside of the transport: what its files share. transport.c keeps the connections, greeting.c
  * what is said first, dial.c the way to other replicas. */
 
 #include "executor/transport/transport.h"
 
+#include "lib/handshake.h"
+
 enum link_state {
     LINK_CONNECTING, /* connect() is under way */
     LINK_GREETING,   /* we have sent HELLO and wait for the answer */
+    LINK_PROVEN,     /* we have proven who we are and wait for WELCOME */
     LINK_STRANGER,   /* it has connected and owes us a HELLO */
+    LINK_PROVING,    /* it has said who it is and owes us the proof */
     LINK_CLIENT,
+    LINK_MONITOR, /* may ask for the status only */
     LINK_PEER,
     LINK_CLOSING, /* refused: closed once the answer is out */
 };
@@ -18,12 +23,15 @@ struct link {
     struct connection connection; /* first: a connection is its link */
     struct transport *transport;
     enum link_state state;
-    uint16_t peer;         /* CONNECTING, GREETING, PEER */
-    struct instant opened; /* for the HELLO's time */
-    uint32_t index;        /* in transport->links */
-    bool dirty;            /* has something to send */
-    char where[64];        /* the other side's address */
-    char doom[64];         /* why it is closed as soon as nobody is inside of it; "" if not */
+    uint16_t peer;               /* CONNECTING, GREETING, PROVEN, PEER; of a client, its loader */
+    struct instant opened;       /* for the HELLO's time */
+    struct handshake *handshake; /* under way; NULL */
+    enum wire_role role;         /* PROVING: what it is going to be */
+    struct wire_clients clients; /* of a client connection */
+    uint32_t index;              /* in transport->links */
+    bool dirty;                  /* has something to send */
+    char where[64];              /* the other side's address */
+    char doom[64];               /* why it is closed as soon as nobody is inside of it; "" if not */
 };
 
 struct slot {
@@ -67,12 +75,16 @@ struct link *link_new(struct transport *t, int fd, enum link_state state, uint32
 /* `why` may be NULL: nothing to note. */
 void link_close(struct link *link, const char *why);
 void link_send(struct link *link, const void *frame, size_t size);
+/* How its owner knows it. */
+uint64_t link_origin(const struct link *link);
 /* It has become (or ceased to be) the connection to its peer. */
 void link_up(struct link *link);
+/* It is done, or given up. */
+void link_forget_handshake(struct link *link);
 
-/* handshake.c: a frame of a link that is not CLIENT or PEER yet. */
-int handshake_frame(struct link *link, const struct frame *frame, struct error *err);
-void handshake_greet(struct link *link);
+/* greeting.c: a frame of a link that is not CLIENT or PEER yet. */
+int greeting_frame(struct link *link, const struct frame *frame, struct error *err);
+void greeting_begin(struct link *link);
 
 /* dial.c */
 void dial_due(struct transport *t, struct instant now);

@@ -44,6 +44,7 @@ int loop_round(struct loop *loop, struct instant deadline, struct error *err) {
     int count = epoll_wait(loop->fd, ready, READY_MAX, timeout_ms);
     if (count < 0 && errno != EINTR)
         return error_set_os(err, ERROR_IO, errno, "epoll_wait");
+    loop->now = clock_instant();
     for (int i = 0; i < count; i++) {
         struct watch *watch = ready[i].data.ptr;
         uint32_t events = ready[i].events;

@@ -20,6 +20,7 @@ struct watch {
 
 struct loop {
     int fd;
+    struct instant now; /* when the round began that runs */
 };
 
 #define LOOP_NULL ((struct loop){.fd = -1})

@@ -31,7 +31,7 @@ static struct link *link_of(struct connection *c) {
     return (struct link *)c;
 }
 
-static uint64_t origin_of(const struct link *link) {
+uint64_t link_origin(const struct link *link) {
     return (uint64_t)link->transport->links[link->index].generation << 32 | link->index;
 }
 
@@ -61,11 +61,19 @@ struct link *link_new(struct transport *t, int fd, enum link_state state, uint32
     return link;
 }
 
+void link_forget_handshake(struct link *link) {
+    if (!link->handshake)
+        return;
+    handshake_deinit(link->handshake);
+    free(take_ptr(link->handshake));
+}
+
 /* Out of reach at once, freed at the end of the round: events for it may still be on their way. */
 static void link_remove(struct link *link) {
     struct transport *t = link->transport;
     loop_unwatch(t->loop, &link->connection.watch);
     connection_deinit(&link->connection, &t->room);
+    link_forget_handshake(link);
     t->links[link->index].link = NULL;
     t->links[link->index].generation++;
     t->free_slots[t->free_count++] = link->index;
@@ -81,7 +89,8 @@ void link_close(struct link *link, const char *why) {
     if (why)
         transport_note(t, state != LINK_CLIENT, "%s: %s", link->where, why);
     link_remove(link);
-    if (state != LINK_PEER && state != LINK_CONNECTING && state != LINK_GREETING)
+    if (state != LINK_PEER && state != LINK_CONNECTING && state != LINK_GREETING &&
+        state != LINK_PROVEN)
         return;
     if (t->dials[link->peer].link == link) {
         t->dials[link->peer].link = NULL;
@@ -118,16 +127,24 @@ void link_send(struct link *link, const void *frame, size_t size) {
     mark_dirty(link);
 }
 
+/* It is closed when all others have been flushed. */
+static void doom(struct link *link, const char *why) {
+    snprintf(link->doom, sizeof link->doom, "%s", why);
+    mark_dirty(link);
+}
+
 static int on_frame(struct connection *c, const struct frame *frame, struct error *err) {
     struct link *link = link_of(c);
     struct transport *t = link->transport;
     if (link->doom[0])
         return error_set(err, ERROR_INVALID, "%s", link->doom);
-    if (link->state == LINK_CLIENT)
-        return t->events.client_frame(t->events.context, origin_of(link), frame, err);
+    if (link->state == LINK_CLIENT || link->state == LINK_MONITOR)
+        return t->events.client_frame(t->events.context, link_origin(link),
+                                      link->state == LINK_CLIENT ? link->peer : TRANSPORT_MONITOR,
+                                      frame, err);
     if (link->state == LINK_PEER)
         return t->events.peer_frame(t->events.context, link->peer, frame, err);
-    return handshake_frame(link, frame, err);
+    return greeting_frame(link, frame, err);
 }
 
 static void flush(struct link *link) {
@@ -143,14 +160,20 @@ static void flush(struct link *link) {
     if (r >= 0)
         r = loop_watch(link->transport->loop, &c->watch, r > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN,
                        &err);
-    if (r < 0)
+    if (r < 0 && link->state == LINK_PEER)
+        doom(link, err.text);
+    else if (r < 0)
         link_close(link, err.text);
     else if (link->state == LINK_CLOSING && c->segment_count == 0)
         link_close(link, NULL);
 }
 
+static bool is_client(const struct link *link) {
+    return link->state == LINK_CLIENT || link->state == LINK_MONITOR;
+}
+
 static bool is_open(const struct link *link) {
-    return link->state == LINK_CLIENT || link->state == LINK_PEER;
+    return is_client(link) || link->state == LINK_PEER;
 }
 
 static void link_ready(struct watch *watch, uint32_t events) {
@@ -161,13 +184,14 @@ static void link_ready(struct watch *watch, uint32_t events) {
         dial_connected(link);
         return;
     }
+    t->room.now = t->loop->now;
     if (events & EPOLLIN && connection_receive(&link->connection, &t->room, on_frame, &err) < 0) {
-        link_close(link,
-                   err.kind == ERROR_UNREACHABLE && link->state == LINK_CLIENT ? NULL : err.text);
+        link_close(link, err.kind == ERROR_UNREACHABLE && is_client(link) ? NULL : err.text);
         return;
     }
+    /* Not at once: what was queued in this round may have to wait for the disk first. */
     if (events & EPOLLOUT && t->links[link->index].link == link)
-        flush(link);
+        mark_dirty(link);
 }
 
 /* ---- listening ---- */
@@ -310,18 +334,30 @@ void transport_free(struct transport *t) {
 
 /* ---- the round ---- */
 
+static struct link *dirty_link(const struct transport *t, uint32_t i) {
+    struct link *link = t->links[t->dirty[i]].link;
+    return link && link->dirty ? link : NULL;
+}
+
+/* Who is doomed ends behind all others: what the owner says to that waits for the next round, since
+ * it may have to be on a disk first. */
 static void flush_dirty(struct transport *t) {
-    for (uint32_t i = 0; i < t->dirty_count; i++) { /* closing one may make others dirty again */
-        struct link *link = t->links[t->dirty[i]].link;
-        if (!link || !link->dirty)
+    uint32_t count = t->dirty_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct link *link = dirty_link(t, i);
+        if (!link || link->doom[0])
             continue;
         link->dirty = false;
-        if (link->doom[0])
-            link_close(link, link->doom);
-        else
-            flush(link);
+        flush(link);
     }
-    t->dirty_count = 0;
+    count = t->dirty_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct link *link = dirty_link(t, i);
+        if (link && link->doom[0])
+            link_close(link, link->doom);
+    }
+    t->dirty_count -= count;
+    memmove(t->dirty, t->dirty + count, t->dirty_count * sizeof *t->dirty);
 }
 
 /* When the link is closed if nothing happens. */
@@ -345,7 +381,9 @@ static void close_late(struct transport *t, struct instant now) {
             continue;
         }
         link_close(link, link->state == LINK_STRANGER ? "it connected and did not say HELLO in time"
+                         : link->state == LINK_PROVING    ? "it did not prove who it is in time"
                          : link->state == LINK_GREETING   ? "it did not answer HELLO in time"
+                         : link->state == LINK_PROVEN     ? "it did not say WELCOME in time"
                          : link->state == LINK_CONNECTING ? "no answer to the connection attempt"
                                                           : "a frame was not completed in time");
     }
@@ -371,12 +409,10 @@ static void do_due(struct transport *t, struct instant now) {
 struct instant transport_round(struct transport *t) {
     flush_dirty(t);
     struct instant now = clock_instant();
-    if (instant_passed(t->due, now)) {
+    if (instant_passed(t->due, now))
         do_due(t, now);
-        flush_dirty(t);
-    }
     free_dead(t);
-    return t->due;
+    return t->dirty_count > 0 ? now : t->due;
 }
 
 void transport_send_peer(struct transport *t, uint16_t peer, const void *head, size_t head_size,
@@ -388,11 +424,34 @@ void transport_send_peer(struct transport *t, uint16_t peer, const void *head, s
     mark_dirty(link);
 }
 
-void transport_send_client(struct transport *t, uint64_t origin, const void *frame, size_t size) {
+/* NULL: it has gone. */
+static struct link *client_at(struct transport *t, uint64_t origin) {
     const struct slot *slot = &t->links[(uint32_t)origin];
     assert((uint32_t)origin < TRANSPORT_CONNECTIONS_MAX);
-    if (slot->link && slot->generation == origin >> 32 && slot->link->state == LINK_CLIENT)
-        link_send(slot->link, frame, size);
+    bool there = slot->link && slot->generation == origin >> 32 && is_client(slot->link);
+    return there ? slot->link : NULL;
+}
+
+void transport_send_client(struct transport *t, uint64_t origin, const void *frame, size_t size) {
+    transport_send_client_blob(t, origin, frame, size, NULL);
+}
+
+void transport_send_client_blob(struct transport *t, uint64_t origin, const void *head,
+                                size_t head_size, struct blob *blob) {
+    struct link *link = client_at(t, origin);
+    if (!link)
+        return;
+    connection_queue(&link->connection, head, head_size, blob, 0);
+    mark_dirty(link);
+}
+
+void transport_dismiss_client(struct transport *t, uint64_t origin, const char *why) {
+    struct link *link = client_at(t, origin);
+    if (!link)
+        return;
+    transport_note(t, true, "%s is dismissed: %s", link->where, why);
+    link->state = LINK_CLOSING;
+    mark_dirty(link);
 }
 
 void transport_disconnect_peer(struct transport *t, uint16_t peer, const char *why) {
@@ -400,8 +459,26 @@ void transport_disconnect_peer(struct transport *t, uint16_t peer, const char *w
     if (!link || link->state != LINK_PEER)
         return;
     /* Not at once: the wish may come out of one of its own frames. */
-    snprintf(link->doom, sizeof link->doom, "%s", why);
-    mark_dirty(link);
+    doom(link, why);
+}
+
+uint64_t transport_queued(const struct transport *t, uint16_t peer) {
+    const struct link *link = t->dials[peer].link;
+    return link ? link->connection.queued_bytes : 0;
+}
+
+void transport_get_stats(const struct transport *t, struct transport_stats *ret) {
+    *ret = (struct transport_stats){.partial_bytes = t->room.partial_bytes};
+    for (uint32_t i = 0; i < TRANSPORT_CONNECTIONS_MAX; i++) {
+        const struct link *link = t->links[i].link;
+        if (!link)
+            continue;
+        bool peer = link->state == LINK_PEER, client = is_client(link);
+        ret->peers += peer;
+        ret->clients += client;
+        ret->strangers += !peer && !client;
+        *(peer ? &ret->peer_bytes : &ret->client_bytes) += link->connection.queued_bytes;
+    }
 }
 
 bool transport_unsent(const struct transport *t) {

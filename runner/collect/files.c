@@ -1,100 +1,69 @@
 #include "runner/collect/files.h"
 
 #include "lib/cleanup.h"
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/engine/archive.h"
+#include "runner/collect/kept.h"
+#include "runner/collect/move.h"
+#include "runner/collect/packed.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, OPEN_FOLDERS_MAX = 16 };
+struct fetch {
+    const struct files_from *from;
+    const struct files_want *want;
+    const struct task *task;
+    struct kept kept;
+    struct sink sink; /* the extraction's, or the packing one's */
+    uint64_t arrived; /* bytes of the archive */
+    struct files_result *result;
+};
 
-/* ---- the folder beside ---- */
+/* ---- what is kept ---- */
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
-    (void)st;
-    (void)where;
-    return kind == FTW_DP || kind == FTW_DNR ? rmdir(path) : unlink(path);
+static void add_text(struct sha256 *h, const char *text) {
+    sha256_add(h, text, strlen(text) + 1);
 }
 
-static void remove_folder(char **path) {
-    if (*path)
-        nftw(*path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS);
-    free(*path);
+static void hash_of(const struct files_want *want, unsigned char out[SHA256_SIZE]) {
+    cleanup(sha256_deinit) struct sha256 h = SHA256_NULL;
+    unsigned char as = (unsigned char)want->as;
+    sha256_init(&h);
+    sha256_add(&h, &as, 1);
+    add_text(&h, want->path);
+    add_text(&h, want->folder);
+    for (const char *const *path = want->without; path && *path; path++)
+        add_text(&h, *path);
+    sha256_end(&h, out);
 }
 
-static int make_folder_beside(const char *folder, char **ret, struct error *err) {
-    cleanup_free char *path = text_format("%s/.fetch-XXXXXX", folder);
-    if (!mkdtemp(path))
-        return error_set_os(err, ERROR_IO, errno, "make a folder in '%s'", folder);
-    *ret = take_ptr(path);
-    return 0;
-}
-
-/* ---- from there to its place ---- */
-
-static bool is_kept(const char *const *kept, const char *name) {
-    for (; kept && *kept; kept++)
-        if (text_equal(*kept, name))
-            return true;
-    return false;
-}
-
-static int move_all(int from_fd, int to_fd, const char *const *kept, uint64_t *skipped,
-                    struct error *err);
-
-/* A folder that is there already takes what is in the new one. */
-static int move_into(int from_fd, int to_fd, const char *name, uint64_t *skipped,
-                     struct error *err) {
-    cleanup_close int from = openat(from_fd, name, FOLDER_FLAGS);
-    cleanup_close int to = openat(to_fd, name, FOLDER_FLAGS);
-    if (from < 0 || to < 0) {
-        (*skipped)++; /* a file where a folder would go, or the other way round */
-        return 0;
-    }
-    return move_all(from, to, NULL, skipped, err);
-}
-
-static int move_one(int from_fd, int to_fd, const char *name, uint64_t *skipped,
-                    struct error *err) {
-    if (renameat(from_fd, name, to_fd, name) == 0)
-        return 0;
-    if (errno == ENOTEMPTY || errno == EEXIST || errno == EISDIR || errno == ENOTDIR)
-        return move_into(from_fd, to_fd, name, skipped, err);
-    char shown[256];
-    return error_set_os(err, ERROR_IO, errno, "move '%s' to its place",
-                        text_safe(name, shown, sizeof shown));
-}
-
-static int move_all(int from_fd, int to_fd, const char *const *kept, uint64_t *skipped,
-                    struct error *err) {
-    int fd = fcntl(from_fd, F_DUPFD_CLOEXEC, 0);
-    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        error_set_os(err, ERROR_IO, errno, "read a folder");
-        if (fd >= 0)
-            close(fd);
+/* "/var/data" and "/data" are kept apart. */
+static int open_kept(struct fetch *f, struct error *err) {
+    struct kept_key key = {.boot = ""};
+    char name[2 * 8 + 1];
+    kept_key_boot(&key);
+    snprintf(key.container, sizeof key.container, "%s", f->from->container);
+    snprintf(key.ended, sizeof key.ended, "%s", f->from->ended ? f->from->ended : "");
+    hash_of(f->want, key.want);
+    text_hex(key.want, 8, name);
+    cleanup_free char *folder = path_join(f->from->work, name);
+    if (kept_open(&f->kept, folder, &key, err) < 0)
         return -1;
-    }
-    struct dirent *entry;
-    while ((entry = readdir(dir))) {
-        const char *name = entry->d_name;
-        if (text_equal(name, ".") || text_equal(name, ".."))
-            continue;
-        if (is_kept(kept, name))
-            (*skipped)++;
-        else if (move_one(from_fd, to_fd, name, skipped, err) < 0)
-            return -1;
-    }
-    return 0;
+    return f->from->ended ? 0 : kept_empty(&f->kept, err);
+}
+
+/* Its name at home. */
+static char *target_of(const struct files_want *want) {
+    const char *base = strrchr(want->path, '/');
+    base = base ? base + 1 : want->path;
+    cleanup_free char *name = text_format("%s%s", base, want->as == FILES_PACKED ? ".tar.zst" : "");
+    return path_join(want->folder, name);
 }
 
 /* ---- the transfer ---- */
@@ -115,36 +84,135 @@ static const char **names_left_out(const struct files_want *want) {
     return names;
 }
 
-static int unpack(struct engine *engine, const char *container, const struct files_want *want,
-                  int fd, const struct task *task, struct archive_stats *ret, struct error *err) {
-    cleanup_free const char **without = names_left_out(want);
-    struct archive_extract_options options = {
-        .limits = ARCHIVE_LIMITS_DEFAULT, .strip = want->as == FILES_CONTENTS, .without = without};
+static int push(void *arg, const void *data, size_t size, struct error *err) {
+    struct fetch *f = arg;
+    f->arrived += size;
+    if (f->from->arrived)
+        f->from->arrived(f->from->arg, f->arrived);
+    return f->sink.push(f->sink.arg, data, size, err);
+}
+
+/* From byte `offset` on, all of it, into f->sink. */
+static int transfer(struct fetch *f, uint64_t offset, struct error *err) {
+    const struct from_container from = {.engine = f->from->engine,
+                                        .host = f->from->host,
+                                        .container = f->from->container,
+                                        .path = f->want->path};
+    struct sink sink = {.push = push, .arg = f};
+    f->arrived = f->result->before = offset;
+    int r = from_container_get(&from, offset, &sink, f->task, err);
+    f->result->bytes = f->arrived;
+    f->result->dropped = r == FROM_CONTAINER_AGAIN;
+    return r == FROM_CONTAINER_AGAIN ? 0 : r;
+}
+
+static int set_mark(void *user, const struct archive_mark *mark, struct error *err) {
+    struct fetch *f = user;
+    f->kept.state.mark = *mark;
+    f->kept.state.begun = true;
+    return kept_save(&f->kept, err);
+}
+
+static int unpack(struct fetch *f, struct error *err) {
+    cleanup_free const char **without = names_left_out(f->want);
+    cleanup_free struct archive_mark *mark =
+        mem_dup(&f->kept.state.mark, sizeof f->kept.state.mark);
+    struct archive_keep keep = {.folder_fd = f->kept.folder_fd,
+                                .from = f->kept.state.begun ? mark : NULL,
+                                .mark = set_mark,
+                                .user = f};
+    struct archive_extract_options options = {.limits = ARCHIVE_LIMITS_DEFAULT,
+                                              .strip = f->want->as == FILES_CONTENTS,
+                                              .without = without,
+                                              .skipped = f->from->skipped,
+                                              .user = f->from->arg,
+                                              .keep = &keep};
     cleanup(archive_extract_freep) struct archive_extract *x = NULL;
-    if (archive_extract_begin(fd, &options, &x, err) < 0)
+    if (archive_extract_begin(f->kept.tree_fd, &options, &x, err) < 0)
         return -1;
-    struct sink sink = archive_extract_sink(x);
-    int r = engine_archive_get(engine, container, want->path, &sink, task, err);
-    return r == 0 ? archive_extract_end(x, ret, err) : r;
+    f->sink = archive_extract_sink(x);
+    int r = transfer(f, archive_extract_offset(x), err);
+    return r == 0 ? archive_extract_end(x, &f->result->stats, err) : r;
 }
 
-static int fetch(struct engine *engine, const char *container, const struct files_want *want,
-                 const struct task *task, struct archive_stats *ret, struct error *err) {
-    cleanup(remove_folder) char *beside = NULL;
-    if (file_make_folders(want->folder, 0755, err) < 0 ||
-        make_folder_beside(want->folder, &beside, err) < 0)
+static int pack(struct fetch *f, struct error *err) {
+    cleanup(packed_closep) struct packed *p = NULL;
+    cleanup_free const char **without = names_left_out(f->want);
+    if (without[0])
+        return error_set(err, ERROR_CONFIG,
+                         "it holds '%s', which is not collected and cannot be left out of a packed "
+                         "archive",
+                         without[0]);
+    if (packed_open(&f->kept, &p, err) < 0)
         return -1;
-    cleanup_close int from = open(beside, FOLDER_FLAGS);
+    f->sink = packed_sink(p);
+    int r = transfer(f, packed_offset(p), err);
+    return r == 0 ? packed_end(p, err) : r;
+}
+
+/* ---- into its place ---- */
+
+static int place(struct fetch *f, struct error *err) {
+    const struct files_want *want = f->want;
     cleanup_close int to = open(want->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from < 0 || to < 0)
+    if (to < 0)
         return error_set_os(err, ERROR_IO, errno, "open '%s'", want->folder);
-    int r = unpack(engine, container, want, from, task, ret, err);
-    return r == 0 ? move_all(from, to, want->kept, &ret->skipped, err) : r;
+    if (want->as != FILES_PACKED)
+        return move_all(f->kept.tree_fd, to, want->kept, &f->result->stats.skipped, err);
+    cleanup_free char *target = target_of(want);
+    if (renameat(f->kept.folder_fd, PACKED_NAME, AT_FDCWD, target) < 0)
+        return error_set_os(err, ERROR_IO, errno, "write '%s'", target);
+    return 0;
 }
 
-int files_fetch(struct engine *engine, const char *container, const struct files_want *want,
-                const struct task *task, struct archive_stats *ret, struct error *err) {
-    int r = fetch(engine, container, want, task, ret, err);
+/* What came before the limit is worth something. */
+static int give_up(struct fetch *f, struct error *err) {
+    struct error unused = ERROR_NULL;
+    if (err->kind == ERROR_LIMIT && f->want->as != FILES_PACKED && place(f, &unused) == 0)
+        error_hint(err, "what came before it is in '%s'", f->want->folder);
+    if (err->kind == ERROR_LIMIT || !f->from->ended)
+        kept_remove(f->kept.folder);
+    return -1;
+}
+
+static int fetch_once(struct fetch *f, struct error *err) {
+    *f->result = (struct files_result){.begun_anew = f->result->begun_anew};
+    return f->want->as == FILES_PACKED ? pack(f, err) : unpack(f, err);
+}
+
+static int fetch(struct fetch *f, struct error *err) {
+    cleanup_free char *target = target_of(f->want);
+    if (file_make_folders(f->want->folder, 0755, err) < 0 || open_kept(f, err) < 0)
+        return -1;
+    if (f->kept.state.complete && (f->want->as == FILES_CONTENTS || file_exists(target))) {
+        *f->result = (struct files_result){.complete = true, .stats = f->kept.state.mark.stats};
+        return 0;
+    }
+    if (f->kept.state.complete && kept_empty(&f->kept, err) < 0)
+        return -1;
+    int r = fetch_once(f, err);
+    if (r < 0 && err->kind == ERROR_CONFLICT) {
+        error_clear(err);
+        f->result->begun_anew = true;
+        r = kept_empty(&f->kept, err) < 0 ? -1 : fetch_once(f, err);
+    }
+    if (r < 0)
+        return give_up(f, err);
+    if (r == 0 && place(f, err) < 0)
+        return -1;
+    f->kept.state.mark.stats = f->result->stats;
+    if (r == 0 && f->from->ended)
+        return kept_complete(&f->kept, err);
+    kept_remove(f->kept.folder);
+    return r;
+}
+
+int files_fetch(const struct files_from *from, const struct files_want *want,
+                const struct task *task, struct files_result *ret, struct error *err) {
+    *ret = (struct files_result){.bytes = 0};
+    struct fetch f = {.from = from, .want = want, .task = task, .kept = KEPT_NULL, .result = ret};
+    int r = fetch(&f, err);
+    kept_close(&f.kept);
     if (r < 0)
         return error_wrap(err, "fetch '%s'", want->path);
     return r == 1 ? 1 : 0;

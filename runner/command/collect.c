@@ -36,7 +36,9 @@ const struct argp collect_argp = {
     parse_option,
     "[RUN]",
     "Fetches logs, records, core dumps and files of the containers of RUN (an id, a folder's name, "
-    "or `latest`) that are still on the hosts. Stops and removes nothing.",
+    "or `latest`) that are still on the hosts. Stops and removes no container; custom commands "
+    "that "
+    "a killed runner has left behind are ended.",
     NULL,
     NULL,
     NULL};

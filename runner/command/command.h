@@ -52,9 +52,12 @@ struct command {
     X(ps, "the trial's containers on all hosts")                                                   \
     X(logs, "what the containers wrote")                                                           \
     X(exec, "run a command in a container")                                                        \
+    X(custom, "run a custom command of the deployment now")                                        \
     X(stop, "stop containers, and keep them")                                                      \
     X(start, "start stopped containers again")                                                     \
     X(cp, "copy files out of and into containers")                                                 \
+    X(images, "the project's images alone: build, push, lock, verify, ...")                        \
+    X(machines, "the testbed's machines alone: up, status, stop, start, down, ...")                \
     X(load, "start the loader by hand against running replicas")                                   \
     X(collect, "fetch what is still on the hosts of a run")                                        \
     X(down, "stop, collect and remove the trial's containers")                                     \
@@ -73,6 +76,15 @@ COMMANDS(X)
 
 extern const struct command commands[];
 extern const size_t command_count;
+/* For the help_filter of an argp of a program with commands: the table of those that are supported,
+ * below its options. */
+char *command_help_list(int key, const char *text, const char *program, const struct command *list,
+                        size_t count);
+/* For the argp of a command with commands of its own (`seatrial images push`), and its run: finds
+ * the one that is said in its table, and runs it. */
+error_t command_parse_part(int key, char *arg, struct argp_state *state);
+int command_run_part(struct command_context *context, const struct argp *argp, const char *name,
+                     const struct command *list, size_t count, int argc, char **argv);
 /* NULL, and reported, when there is none, or it is not supported yet. */
 const struct command *command_find(const struct command_context *context, const char *name);
 
@@ -106,12 +118,20 @@ int command_engine_options(const struct command_context *context, struct engine_
                            struct error *err);
 struct task command_task(void);
 
+/* seatrial.lock beside the first Compose file, and where that is; NULL: there is none. It lives
+ * until the end of the process. */
+int command_read_lock(const struct command_files *files, const struct image_lock **ret,
+                      const char **ret_path, struct error *err);
+
 int command_trial_settings(const struct command_context *context, const struct command_files *files,
                            struct trial_settings *ret, struct error *err);
 
 /* The hosts of the deployment, not connected to yet. */
 int command_testbed(const struct command_context *context, const struct command_files *files,
                     struct testbed **ret, struct error *err);
+
+/* `run --resume RUN` (resume.c). */
+int command_resume(struct command_context *context, const char *run);
 
 /* Runs a plan over the files on the hosts, which are connected to if they are not yet. Returns the
  * exit status; errors are reported. */

@@ -2,7 +2,8 @@
 
 #include "lib/cleanup.h"
 #include "lib/text.h"
-#include "runner/command/command.h"
+#include "runner/command/images.h"
+#include "runner/command/machines.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -107,7 +108,8 @@ static void print_values_of_options(void) {
 static const char *completed_words(const char *usage) {
     if (!usage)
         return "";
-    return strstr(usage, "SERVICE")     ? "\" $(ask --services)\""
+    return text_starts(usage, "[NAME")  ? "\" $(ask --commands) $(ask --services)\""
+           : strstr(usage, "SERVICE")   ? "\" $(ask --services)\""
            : text_starts(usage, "HOST") ? "\" $(ask --machines)\""
            : text_equal(usage, "bash")  ? "' bash'"
                                         : "";
@@ -128,6 +130,10 @@ static void print_words(void) {
             continue;
         printf("    %s) words='", commands[i].name);
         visit(commands[i].argp, print_name, NULL, 0);
+        for (size_t k = 0; commands[i].argp == &images_argp && k < images_command_count; k++)
+            printf(" %s", images_commands[k].name);
+        for (size_t k = 0; commands[i].argp == &machines_argp && k < machines_command_count; k++)
+            printf(" %s", machines_commands[k].name);
         const char *more = completed_words(commands[i].argp->args_doc);
         printf(" --help'%s ;;\n", more);
     }

@@ -3,15 +3,16 @@
 #include "lib/cleanup.h"
 #include "runner/command/hosts.h"
 
-enum { OPTION_SERVICES = 256, OPTION_MACHINES };
+enum { OPTION_SERVICES = 256, OPTION_MACHINES, OPTION_COMMANDS };
 
 struct config_arguments {
-    bool services, machines;
+    bool services, machines, commands;
 };
 
 static const struct argp_option options[] = {
     {"services", OPTION_SERVICES, NULL, 0, "only the services' names", 0},
     {"machines", OPTION_MACHINES, NULL, 0, "only the names of the deployment's hosts", 0},
+    {"commands", OPTION_COMMANDS, NULL, 0, "only the names of its custom commands", 0},
     {0},
 };
 
@@ -21,6 +22,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case OPTION_SERVICES: a->services = true; return 0;
     case OPTION_MACHINES: a->machines = true; return 0;
+    case OPTION_COMMANDS: a->commands = true; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -46,11 +48,14 @@ int command_config(struct command_context *context, int argc, char **argv) {
                     : command_read_files(context, &hosts.files, &err)) < 0)
         return command_fail(context, &err);
     const struct project *project = hosts.files.project;
-    if (!a.services && !a.machines)
+    const struct deployment *deployment = hosts.files.deployment;
+    if (!a.services && !a.machines && !a.commands)
         print_project(project);
     for (size_t i = 0; a.services && i < project->service_count; i++)
         puts(project->services[i].name);
     for (size_t i = 0; a.machines && i < hosts.count; i++)
         puts(hosts.hosts[i].name);
+    for (size_t i = 0; a.commands && i < deployment->runtime.command_count; i++)
+        puts(deployment_command_name(&deployment->runtime.commands[i]));
     return 0;
 }

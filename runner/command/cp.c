@@ -7,6 +7,7 @@
 #include "runner/command/copy_in.h"
 #include "runner/command/copy_out.h"
 #include "runner/command/hosts.h"
+#include "runner/command/jobs.h"
 #include "runner/command/tty.h"
 #include "runner/engine/archive.h"
 
@@ -139,8 +140,24 @@ static int look(struct engine *engine, const char *container, char **path, struc
 
 /* ---- out of a container ---- */
 
+/* What has been copied so far, for who looks on. */
+struct copied {
+    struct progress *progress;
+    const char *what;
+    atomic_uint_fast64_t bytes;
+};
+
+static void tell_copied(void *arg) {
+    struct copied *c = arg;
+    uint64_t bytes = atomic_load(&c->bytes);
+    if (bytes)
+        progress_copied(c->progress, c->what, bytes);
+}
+
 struct fetch {
     const struct arguments *a;
+    struct copied copied;
+    struct sink to_place; /* what comes of it */
     const struct command_context *context;
     const char *from, *to;
     struct archive_stats stats;
@@ -148,7 +165,8 @@ struct fetch {
     uint64_t skip_count;
 };
 
-static void note_skip(void *user, const char *path, enum archive_skip why) {
+static void note_skip(void *user, const char *path, const char *target, enum archive_skip why) {
+    (void)target;
     struct fetch *f = user;
     char shown[256];
     if (f->skip_count++ >= SKIPS_NAMED_MAX)
@@ -169,10 +187,18 @@ static int nothing_there(const struct command_container *c, const char *path, st
     return error_set(err, ERROR_NOT_FOUND, "container '%s' has no '%s'", c->entry->name, path);
 }
 
-static int fetch_tar(struct command_container *c, struct engine *engine, const char *path,
-                     const struct sink *sink, struct error *err) {
+static int count_in(void *arg, const void *data, size_t size, struct error *err) {
+    struct fetch *f = arg;
+    atomic_fetch_add(&f->copied.bytes, size);
+    return f->to_place.push(f->to_place.arg, data, size, err);
+}
+
+static int fetch_tar(struct fetch *f, struct command_container *c, struct engine *engine,
+                     const char *path, const struct sink *sink, struct error *err) {
     struct task task = command_task();
-    int r = engine_archive_get(engine, c->entry->name, path, sink, &task, err);
+    struct sink counted = {.push = count_in, .arg = f};
+    f->to_place = *sink;
+    int r = engine_archive_get(engine, c->entry->name, path, &counted, &task, err);
     return r == 1 ? nothing_there(c, path, err) : r;
 }
 
@@ -212,7 +238,7 @@ static int fetch_files(struct fetch *f, struct command_container *c, struct engi
         copy_out_begin(beside, &extract, &out, err) < 0)
         return -1;
     struct sink sink = copy_out_sink(out);
-    if (fetch_tar(c, engine, path, &sink, err) < 0 || copy_out_end(out, &f->stats, err) < 0)
+    if (fetch_tar(f, c, engine, path, &sink, err) < 0 || copy_out_end(out, &f->stats, err) < 0)
         return -1;
     return folder ? copy_out_place_folder(out, to, err)
                   : copy_out_place_file(out, strrchr(asked, '/') + 1, to, err);
@@ -234,7 +260,7 @@ static int fetch(struct command_container *c, struct engine *engine, void *arg, 
                          c->entry->name);
     if (text_equal(f->to, "-")) {
         struct sink sink = {.push = write_out};
-        return fetch_tar(c, engine, asked, &sink, err);
+        return fetch_tar(f, c, engine, asked, &sink, err);
     }
     if (!there.symlink)
         return fetch_files(f, c, engine, &from, asked, there.directory, err);
@@ -255,9 +281,24 @@ static void tell_fetched(struct fetch *f) {
 
 struct send {
     const struct arguments *a;
+    struct copied copied; /* to all together */
     const char *from, *to;
     atomic_uint_fast64_t left_out;
 };
+
+/* A source of one of several, counted. */
+struct counted {
+    struct source source;
+    struct copied *copied;
+};
+
+static ssize_t count_out(void *arg, void *data, size_t size, struct error *err) {
+    struct counted *c = arg;
+    ssize_t n = c->source.pull(c->source.arg, data, size, err);
+    if (n > 0)
+        atomic_fetch_add(&c->copied->bytes, (uint64_t)n);
+    return n;
+}
 
 static ssize_t read_in(void *arg, void *data, size_t size, struct error *err) {
     (void)arg;
@@ -339,7 +380,8 @@ static int send_files(struct command_container *c, struct engine *engine, struct
     if (copy_in_open(&source, &in, err) < 0)
         return -1;
     stream = archive_stream_new(copy_in_items(in));
-    struct source tar = archive_stream_source(stream);
+    struct counted counted = {.source = archive_stream_source(stream), .copied = &s->copied};
+    struct source tar = {.pull = count_out, .arg = &counted};
     if (engine_archive_put(engine, c->entry->name, aim.folder, &tar, &task, err) < 0)
         return -1;
     atomic_fetch_add(&s->left_out, copy_in_stats(in).left_out);
@@ -351,7 +393,8 @@ static int send(struct command_container *c, struct engine *engine, void *arg, s
     struct task task = command_task();
     if (!text_equal(s->from, "-"))
         return send_files(c, engine, s, err);
-    struct source tar = {.pull = read_in};
+    struct counted counted = {.source = {.pull = read_in}, .copied = &s->copied};
+    struct source tar = {.pull = count_out, .arg = &counted};
     return engine_archive_put(engine, c->entry->name, s->to, &tar, &task, err);
 }
 
@@ -364,8 +407,14 @@ static int fetch_all(struct command_hosts *hosts, const struct arguments *a,
         return error_set(err, ERROR_USAGE, "a tar would not do a terminal good: redirect stdout");
     if (command_container_one(hosts, from->container, a->index, &container, err) < 0)
         return -1;
-    struct fetch f = {.a = a, .context = hosts->context, .from = from->path, .to = to};
-    command_containers_each(hosts, &container, 1, 1, fetch, &f);
+    struct fetch f = {.a = a,
+                      .copied = {.progress = hosts->context->progress, .what = from->path},
+                      .context = hosts->context,
+                      .from = from->path,
+                      .to = to};
+    const struct jobs_watch watch = {.tick = tell_copied, .arg = &f.copied};
+    command_containers_each_watched(hosts, &container, 1, 1, fetch, &f, &watch);
+    progress_clear(hosts->context->progress);
     if (container->result >= 0 && !text_equal(to, "-"))
         tell_fetched(&f);
     free(f.skips);
@@ -389,9 +438,14 @@ static int send_all(struct command_hosts *hosts, const struct arguments *a, cons
                   to->container, count);
         return error_hint(err, "say which by --index");
     }
-    struct send s = {.a = a, .from = from, .to = to->path};
+    struct send s = {.a = a,
+                     .copied = {.progress = hosts->context->progress, .what = from},
+                     .from = from,
+                     .to = to->path};
+    const struct jobs_watch watch = {.tick = tell_copied, .arg = &s.copied};
     struct command_container **targets = a->index ? &one : list;
-    command_containers_each(hosts, targets, count, HOSTS_WORKERS, send, &s);
+    command_containers_each_watched(hosts, targets, count, HOSTS_WORKERS, send, &s, &watch);
+    progress_clear(hosts->context->progress);
     for (size_t i = 0; i < count; i++)
         if (targets[i]->result >= 0)
             progress_note(hosts->context->progress, "copied %s to %s:%s on %s", from,

@@ -11,9 +11,27 @@
 
 #include <stdlib.h>
 
+enum { OPTION_CRASH_TEST = 256 };
+
+struct arguments {
+    struct hosts_chosen chosen;
+    bool crash_test;
+};
+
+static const struct argp_option options[] = {
+    {"crash-test", OPTION_CRASH_TEST, NULL, 0,
+     "Start a container on every host that crashes, with the rights and limits of each service "
+     "that "
+     "is asked for core dumps, and see whether its core dump comes home",
+     0},
+    {0},
+};
+
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    struct arguments *a = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = state->input; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->chosen; return 0;
+    case OPTION_CRASH_TEST: a->crash_test = true; return 0;
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -30,16 +48,20 @@ static const char *const result_names[] = {
 static const struct {
     const char *check, *text;
 } unchecked[] = {
-    {"registry", "images are not pushed to or pulled from registries yet"},
-    {"registry credentials", "no registry is used yet"},
     {"cloud", "no machines of a cloud are used yet"},
 };
 enum { UNCHECKED = sizeof unchecked / sizeof *unchecked };
 
+struct wanted {
+    const struct command_hosts *hosts;
+    bool crash_test;
+};
+
 static int examine(void *subject, struct engine *engine, void *arg, struct error *err) {
     (void)engine;
     (void)err;
-    doctor_examine(subject, arg);
+    const struct wanted *wanted = arg;
+    doctor_examine(subject, wanted->hosts, wanted->crash_test);
     return 0;
 }
 
@@ -111,41 +133,48 @@ static bool any_failed(const struct examination *all, size_t count) {
 }
 
 const struct argp doctor_argp = {
-    NULL,
+    options,
     parse_option,
     NULL,
     "Looks at every host: can it be logged in to, does its engine answer and is it recent enough, "
-    "disk, core dumps, limits, clock, what earlier trials left. Says what to do where something is "
-    "wrong, and ends with 1 if something failed. Changes nothing.",
+    "disk, core dumps, limits, clock, what earlier trials left; and whether the registry, if one "
+    "is named, lets us in. Says what to do where something is "
+    "wrong, and ends with 1 if something failed. Changes nothing, and leaves nothing.",
     hosts_children,
     NULL,
     NULL};
 
 int command_doctor(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
-    struct hosts_chosen chosen = {.count = 0};
-    command_parse(&doctor_argp, "doctor", argc, argv, &chosen);
+    struct arguments arguments = {.crash_test = false};
+    command_parse(&doctor_argp, "doctor", argc, argv, &arguments);
     cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
-    if (command_hosts_choose(context, &chosen, &hosts, &err) < 0)
+    if (command_hosts_choose(context, &arguments.chosen, &hosts, &err) < 0)
         return command_fail(context, &err);
     command_hosts_try(&hosts);
 
-    struct examination *all = mem_new_array(struct examination, hosts.count);
+    /* The last one is about no host. */
+    struct command_host none = {.name = "-"};
+    size_t count = hosts.count + 1;
+    struct examination *all = mem_new_array(struct examination, count);
     struct job *jobs = mem_new_array(struct job, hosts.count);
     for (size_t i = 0; i < hosts.count; i++) {
         all[i].host = &hosts.hosts[i];
         jobs[i] = (struct job){.subject = &all[i]};
     }
-    jobs_run(jobs, hosts.count, 0, examine, &hosts);
+    struct wanted wanted = {.hosts = &hosts, .crash_test = arguments.crash_test};
+    jobs_run(jobs, hosts.count, 0, examine, &wanted);
     jobs_free(jobs, hosts.count);
+    all[hosts.count].host = &none;
+    doctor_examine_registry(&all[hosts.count], hosts.files.deployment);
     if (context->progress_mode == PROGRESS_JSON)
-        print_all_json(all, hosts.count);
+        print_all_json(all, count);
     else {
-        print_table(all, hosts.count);
-        print_remedies(all, hosts.count);
+        print_table(all, count);
+        print_remedies(all, count);
     }
-    bool failed = any_failed(all, hosts.count);
-    for (size_t i = 0; i < hosts.count; i++)
+    bool failed = any_failed(all, count);
+    for (size_t i = 0; i < count; i++)
         doctor_free_findings(&all[i]);
     free(all);
     return failed ? 1 : 0;

@@ -6,6 +6,7 @@
 #include "runner/engine/network.h"
 #include "runner/engine/volume.h"
 #include "runner/run/describe.h"
+#include "runner/run/lock.h"
 
 #include <stdatomic.h>
 
@@ -74,7 +75,7 @@ static int remove_rest(struct command_host *host, struct engine *engine, void *a
 }
 
 static int end_run(const struct command_context *context, const struct command_hosts *hosts,
-                   const char *run) {
+                   const char *run, const struct project_lock *lock) {
     struct error ignored = ERROR_NULL;
     cleanup(results_deinit) struct results earlier = RESULTS_NULL;
     results_find(hosts->files.deployment->local.perf_test_root, run, &earlier, &ignored);
@@ -82,6 +83,7 @@ static int end_run(const struct command_context *context, const struct command_h
     struct trial_settings settings;
     if (command_trial_settings(context, &hosts->files, &settings, &err) < 0)
         return command_fail(context, &err);
+    settings.lock = lock;
     settings.results_folder = earlier.folder; /* none: a new one */
     struct plan_options options = {.mode = PLAN_DOWN, .run = run};
     return command_carry_out(context, &hosts->files, hosts->testbed, &options, &settings);
@@ -97,14 +99,28 @@ const struct argp down_argp = {
     NULL,
     NULL};
 
+/* A runner of this machine that holds the trial ends it itself: it knows most of it. */
+static int take_over(const struct command_context *context, const struct command_hosts *hosts,
+                     struct project_lock *ret, struct error *err) {
+    struct task task = command_task();
+    const char *project = hosts->files.project->name;
+    int r = project_lock_take_over(project, &task, ret, err);
+    if (r == 1)
+        progress_note(context->progress, "the runner of project '%s' has ended the trial", project);
+    return r;
+}
+
 int command_down(struct command_context *context, int argc, char **argv) {
     static const struct hosts_chosen all = {.count = 0};
     struct error err = ERROR_NULL;
     command_parse(&down_argp, "down", argc, argv, NULL);
     cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
+    cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
     struct down down = {.hosts = &hosts, .found = 0};
-    if (command_hosts_look(context, &all, &hosts, &err) < 0)
+    if (command_hosts_choose(context, &all, &hosts, &err) < 0 ||
+        take_over(context, &hosts, &lock, &err) < 0)
         return command_fail(context, &err);
+    command_hosts_list(&hosts);
     command_hosts_each(&hosts, count_things, &down);
     if (down.found == 0) {
         if (!hosts.status)
@@ -114,7 +130,7 @@ int command_down(struct command_context *context, int argc, char **argv) {
     char run[RUN_ID_SIZE];
     int status = 0;
     if (command_hosts_run(&hosts, run, &err) == 0)
-        status = end_run(context, &hosts, run);
+        status = end_run(context, &hosts, run, &lock);
     command_hosts_each(&hosts, remove_rest, &down);
     return status ? status : hosts.status;
 }

@@ -2,11 +2,12 @@
 
 #include "lib/cleanup.h"
 #include "lib/text.h"
-#include "runner/command/command.h"
+#include "runner/command/images.h"
+#include "runner/command/machines.h"
 
 #include <stdlib.h>
 
-enum { OPTION_MANUAL = 256 };
+enum { OPTION_MANUAL = 256, LIST_MAX = 16 << 10 };
 
 struct help_arguments {
     bool manual;
@@ -31,9 +32,32 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     }
 }
 
+char *command_help_list(int key, const char *text, const char *program, const struct command *list,
+                        size_t count) {
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)(uintptr_t)text;
+    struct buffer help;
+    buffer_init(&help, LIST_MAX);
+    buffer_text(&help, "Commands:\n");
+    for (size_t i = 0; i < count; i++)
+        if (list[i].run)
+            buffer_format(&help, "  %-10s  %s\n", list[i].name, list[i].summary);
+    buffer_format(&help, "\n`%s COMMAND --help` tells the options of a command.", program);
+    return buffer_take(&help);
+}
+
 static void print_help(const struct argp *argp, const char *name) {
     cleanup_free char *program = text_format("seatrial%s%s", name ? " " : "", name ? name : "");
     argp_help(argp, stdout, ARGP_HELP_STD_HELP, program);
+}
+
+static void print_parts(const char *of, const struct command *parts, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        cleanup_free char *name = text_format("%s %s", of, parts[i].name);
+        printf("\n### %s\n\n```text\n", name);
+        print_help(parts[i].argp, name);
+        puts("```");
+    }
 }
 
 static void print_manual(void) {
@@ -54,6 +78,10 @@ static void print_manual(void) {
         printf("\n## %s\n\n```text\n", commands[i].name);
         print_help(commands[i].argp, commands[i].name);
         puts("```");
+        if (commands[i].argp == &images_argp)
+            print_parts("images", images_commands, images_command_count);
+        if (commands[i].argp == &machines_argp)
+            print_parts("machines", machines_commands, machines_command_count);
     }
 }
 

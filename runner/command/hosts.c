@@ -110,8 +110,8 @@ static void report(struct command_hosts *hosts, struct error *err) {
     hosts->status = hosts->status ? hosts->status : status;
 }
 
-static void report_of(struct command_hosts *hosts, const struct command_host *host,
-                      struct error *err) {
+void command_hosts_report(struct command_hosts *hosts, const struct command_host *host,
+                          struct error *err) {
     error_wrap(err, "host '%s'", host->name);
     report(hosts, err);
 }
@@ -156,7 +156,7 @@ void command_hosts_each(struct command_hosts *hosts, command_host_act *act, void
         struct command_host *host = jobs[i].subject;
         host->failed = jobs[i].fault;
         if (jobs[i].fault)
-            report_of(hosts, host, jobs[i].fault);
+            command_hosts_report(hosts, host, jobs[i].fault);
     }
     jobs_free(jobs, count);
 }
@@ -262,7 +262,7 @@ int command_hosts_run(const struct command_hosts *hosts, char ret_run[RUN_ID_SIZ
     }
     error_set(err, ERROR_NOT_FOUND, "project '%s' has no containers of ours on its hosts",
               hosts->files.project->name);
-    return error_hint(err, "start it with `seatrial run --no-load`");
+    return error_hint(err, "start it with `seatrial up`, or `seatrial run --no-load`");
 }
 
 /* ---- containers ---- */
@@ -352,16 +352,24 @@ static int call_container(void *subject, struct engine *engine, void *arg, struc
 
 void command_containers_each(struct command_hosts *hosts, struct command_container **containers,
                              size_t count, size_t workers, command_container_act *act, void *arg) {
+    const struct jobs_watch nobody = {.tick = NULL};
+    command_containers_each_watched(hosts, containers, count, workers, act, arg, &nobody);
+}
+
+void command_containers_each_watched(struct command_hosts *hosts,
+                                     struct command_container **containers, size_t count,
+                                     size_t workers, command_container_act *act, void *arg,
+                                     const struct jobs_watch *watch) {
     struct container_call call = {.act = act, .arg = arg};
     struct job *jobs = mem_new_array(struct job, count);
     for (size_t i = 0; i < count; i++)
         jobs[i] =
             (struct job){.engine = &containers[i]->host->at->engine, .subject = containers[i]};
-    jobs_run(jobs, count, workers, call_container, &call);
+    jobs_run_watched(jobs, count, workers, call_container, &call, watch);
     for (size_t i = 0; i < count; i++) {
         containers[i]->result = jobs[i].result;
         if (jobs[i].fault)
-            report_of(hosts, containers[i]->host, jobs[i].fault);
+            command_hosts_report(hosts, containers[i]->host, jobs[i].fault);
     }
     jobs_free(jobs, count);
 }

@@ -91,6 +91,10 @@ typedef int command_host_act(struct command_host *host, struct engine *engine, v
                              struct error *err);
 void command_hosts_each(struct command_hosts *hosts, command_host_act *act, void *arg);
 
+/* A failure there, which decides `status` if it is the first; none when Ctrl-C was the reason. */
+void command_hosts_report(struct command_hosts *hosts, const struct command_host *host,
+                          struct error *err);
+
 /* ---- containers ---- */
 
 /*
@@ -117,3 +121,9 @@ typedef int command_container_act(struct command_container *container, struct en
                                   void *arg, struct error *err);
 void command_containers_each(struct command_hosts *hosts, struct command_container **containers,
                              size_t count, size_t workers, command_container_act *act, void *arg);
+/* The same, looked on at. */
+struct jobs_watch;
+void command_containers_each_watched(struct command_hosts *hosts,
+                                     struct command_container **containers, size_t count,
+                                     size_t workers, command_container_act *act, void *arg,
+                                     const struct jobs_watch *watch);

@@ -7,6 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
+
+#define TICK_NS (200 * (long)NS_PER_MS)
 
 /* The jobs of one host. */
 struct queue {
@@ -48,7 +51,26 @@ static size_t make_queues(struct job *jobs, size_t count, struct queue *queues,
     return n;
 }
 
+static void join(pthread_t thread, const struct jobs_watch *watch) {
+    struct timespec until;
+    while (watch->tick) {
+        clock_gettime(CLOCK_REALTIME, &until); /* pthread_timedjoin_np knows no other */
+        until.tv_nsec += TICK_NS;
+        until.tv_sec += until.tv_nsec / (long)NS_PER_SEC;
+        until.tv_nsec %= (long)NS_PER_SEC;
+        if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+            return;
+        watch->tick(watch->arg);
+    }
+    pthread_join(thread, NULL);
+}
+
 void jobs_run(struct job *jobs, size_t count, size_t workers, job_function *function, void *arg) {
+    jobs_run_watched(jobs, count, workers, function, arg, &(struct jobs_watch){.tick = NULL});
+}
+
+void jobs_run_watched(struct job *jobs, size_t count, size_t workers, job_function *function,
+                      void *arg, const struct jobs_watch *watch) {
     cleanup_free struct queue *queues = mem_new_array(struct queue, count);
     cleanup_free pthread_t *threads = mem_new_array(pthread_t, count);
     size_t queue_count = make_queues(jobs, count, queues, function, arg), thread_count = 0;
@@ -62,7 +84,7 @@ void jobs_run(struct job *jobs, size_t count, size_t workers, job_function *func
             worker(&queues[q]);
     }
     for (size_t i = 0; i < thread_count; i++)
-        pthread_join(threads[i], NULL);
+        join(threads[i], watch);
 }
 
 void jobs_free(struct job *jobs, size_t count) {

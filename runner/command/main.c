@@ -18,7 +18,6 @@ enum {
     OPTION_ENGINE_TIMEOUT,
     OPTION_RECONNECT_TIMEOUT,
     OPTION_SSH_CONFIG,
-    HELP_MAX = 16 << 10,
     FILES_WANTED = 65536,
 };
 
@@ -96,16 +95,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
 /* The table of commands, below the options. */
 static char *add_commands(int key, const char *text, void *input) {
     (void)input;
-    if (key != ARGP_KEY_HELP_POST_DOC)
-        return (char *)(uintptr_t)text;
-    struct buffer help;
-    buffer_init(&help, HELP_MAX);
-    buffer_text(&help, "Commands:\n");
-    for (size_t i = 0; i < command_count; i++)
-        if (commands[i].run)
-            buffer_format(&help, "  %-10s  %s\n", commands[i].name, commands[i].summary);
-    buffer_text(&help, "\n`seatrial COMMAND --help` tells the options of a command.");
-    return buffer_take(&help);
+    return command_help_list(key, text, "seatrial", commands, command_count);
 }
 
 /* Hundreds of containers, each with a log that is followed, are thousands of descriptors; the usual

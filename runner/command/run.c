@@ -1,10 +1,10 @@
 /* `seatrial run` and `seatrial plan`: the same options, carried out or printed. */
 
-#include "images/context.h"
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/command/hosts.h"
+#include "runner/run/build.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,20 +26,31 @@ enum {
     OPTION_FROZEN,
     OPTION_REPEAT,
     OPTION_RESUME,
+    OPTION_BREAK_LOCK,
     OPTION_WAIT,
 };
 
 static const struct argp_option options[] = {
     {"no-build", OPTION_NO_BUILD, "replica|loader", OPTION_ARG_OPTIONAL,
-     "use the newest local image instead of building (of both, or of one)", 0},
+     "use the locked image, else the newest local one, instead of building (of both, or of one)",
+     0},
     {"no-push", OPTION_NO_PUSH, "replica|loader", OPTION_ARG_OPTIONAL,
-     "do not push images (provider local never does)", 0},
+     "push no images (or not those of one): the registry must have what is here (provider local "
+     "never "
+     "pushes)",
+     0},
     {"keep", OPTION_KEEP, NULL, 0, "leave the stopped containers after collection", 0},
     {"clean-remote", OPTION_CLEAN_REMOTE, NULL, 0,
      "first remove what an earlier trial of ours left on the hosts", 0},
+    {"break-lock", OPTION_BREAK_LOCK, NULL, 0,
+     "take the project's lock on the hosts from whoever holds it: only when their runner is dead",
+     0},
     {"copy-data", OPTION_COPY_DATA, NULL, 0, "fetch the data folders (x-seatrial.data) too", 0},
     {"machines-only", OPTION_MACHINES_ONLY, NULL, 0, "make the machines ready and stop", 0},
-    {"no-load", OPTION_NO_LOAD, NULL, 0, "start only the replicas; the loader is started by hand",
+    {"no-load", OPTION_NO_LOAD, NULL, 0,
+     "start only the replicas and hold them, for loaders that are started by hand; Ctrl-C or "
+     "`down` "
+     "ends the trial",
      0},
     {"in-memory", OPTION_IN_MEMORY, NULL, 0, "replicas keep their blocks in memory", 0},
     {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
@@ -50,9 +61,13 @@ static const struct argp_option options[] = {
     {"use-existing", OPTION_USE_EXISTING, NULL, 0,
      "start no machines (those of the providers local and hosts always exist)", 0},
     {"stop-machines", OPTION_STOP_MACHINES, NULL, OPTION_HIDDEN, NULL, 0},
-    {"frozen", OPTION_FROZEN, NULL, OPTION_HIDDEN, NULL, 0},
+    {"frozen", OPTION_FROZEN, NULL, 0,
+     "build nothing: only the images that seatrial.lock names may run", 0},
     {"repeat", OPTION_REPEAT, "N", OPTION_HIDDEN, NULL, 0},
-    {"resume", OPTION_RESUME, "RUN", OPTION_HIDDEN, NULL, 0},
+    {"resume", OPTION_RESUME, "RUN", 0,
+     "go on with a run whose runner died (an id, a results folder, or `latest`), as it was begun: "
+     "no other option goes with it",
+     0},
     {0},
 };
 
@@ -76,8 +91,10 @@ static const struct {
 
 struct run_arguments {
     struct plan_options plan;
-    bool clean_remote;
+    bool clean_remote, break_lock;
     uint64_t health_timeout_ns, disk_free_bytes_min;
+    char *resume; /* RUN; owned */
+    size_t given; /* options */
 };
 
 static void left_out(struct argp_state *state, const char *what, bool *replica, bool *loader) {
@@ -105,14 +122,17 @@ static void min_disk(struct argp_state *state, const char *text, uint64_t *ret_b
 
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct run_arguments *a = state->input;
-    bool ignored = false;
+    a->given += key >= OPTION_NO_BUILD && key <= OPTION_WAIT;
     switch (key) {
     case OPTION_NO_BUILD:
         left_out(state, arg, &a->plan.no_build_replica, &a->plan.no_build_loader);
         break;
-    case OPTION_NO_PUSH: left_out(state, arg, &ignored, &ignored); break;
+    case OPTION_NO_PUSH:
+        left_out(state, arg, &a->plan.no_push_replica, &a->plan.no_push_loader);
+        break;
     case OPTION_KEEP: a->plan.keep = true; break;
     case OPTION_CLEAN_REMOTE: a->clean_remote = true; break;
+    case OPTION_BREAK_LOCK: a->break_lock = true; break;
     case OPTION_COPY_DATA: a->plan.copy_data = true; break;
     case OPTION_MACHINES_ONLY: a->plan.machines_only = true; break;
     case OPTION_NO_LOAD: a->plan.no_load = true; break;
@@ -125,11 +145,19 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         argp_error(state, "--stop-machines is about machines of a cloud: the providers 'local' and "
                           "'hosts' have none");
         break;
-    case OPTION_FROZEN: argp_error(state, "--frozen is not supported yet"); break;
+    case OPTION_FROZEN: a->plan.frozen = true; break;
     case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;
     case 'd':
     case OPTION_WAIT: break; /* it is what `up` does */
-    case OPTION_RESUME: argp_error(state, "--resume is not supported yet"); break;
+    case OPTION_RESUME:
+        free(a->resume);
+        a->resume = text_dup(arg);
+        break;
+    case ARGP_KEY_END:
+        if (a->resume && a->given > 1)
+            argp_error(state,
+                       "--resume goes on as the run was begun: no other option goes with it");
+        break;
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); break;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -178,6 +206,25 @@ static void parse(const char *name, const struct argp *argp, int argc, char **ar
     free(words);
 }
 
+/* Before anything is begun: every image must be locked. */
+static int check_frozen(const struct command_files *files, const struct trial_settings *settings,
+                        struct error *err) {
+    if (!settings->images) {
+        error_set(err, ERROR_CONFIG, "--frozen: there is no '%s'", settings->images_path);
+        return error_hint(err, "a `seatrial run` without it, or `seatrial images lock`, writes it");
+    }
+    for (size_t i = 0; i < files->project->service_count; i++) {
+        const struct project_service *service = &files->project->services[i];
+        if (service->replicas == 0 || image_lock_find(settings->images, service->image))
+            continue;
+        error_set(err, ERROR_CONFIG, "--frozen: '%s' has no image '%s', of service '%s'",
+                  settings->images_path, service->image, service->name);
+        return error_hint(err, "`seatrial images build` locks what is built, `seatrial images "
+                               "lock` what is there");
+    }
+    return 0;
+}
+
 static int begin_run(struct command_context *context, struct run_arguments *a) {
     struct error err = ERROR_NULL;
     char run[RUN_ID_SIZE];
@@ -190,7 +237,10 @@ static int begin_run(struct command_context *context, struct run_arguments *a) {
         command_trial_settings(context, &files, &settings, &err) < 0 ||
         command_testbed(context, &files, &testbed, &err) < 0)
         return command_fail(context, &err);
+    if (a->plan.frozen && check_frozen(&files, &settings, &err) < 0)
+        return command_fail(context, &err);
     settings.clean_remote = a->clean_remote;
+    settings.break_lock = a->break_lock;
     settings.health_timeout_ns = a->health_timeout_ns;
     settings.disk_free_bytes_min = a->disk_free_bytes_min;
     return command_carry_out(context, &files, testbed, &a->plan, &settings);
@@ -199,7 +249,8 @@ static int begin_run(struct command_context *context, struct run_arguments *a) {
 int command_run(struct command_context *context, int argc, char **argv) {
     struct run_arguments a = {.clean_remote = false};
     parse("run", &run_argp, argc, argv, &a);
-    return begin_run(context, &a);
+    cleanup_free char *resume = a.resume;
+    return resume ? command_resume(context, resume) : begin_run(context, &a);
 }
 
 /* ---- up ---- */
@@ -208,7 +259,13 @@ static const struct argp_option up_options[] = {
     {"detach", 'd', NULL, 0, "leave them running, as is always done", 0},
     {"wait", OPTION_WAIT, NULL, 0, "until they are healthy, as is always done", 0},
     {"no-build", OPTION_NO_BUILD, "replica|loader", OPTION_ARG_OPTIONAL,
-     "use the newest local image instead of building (of both, or of one)", 0},
+     "use the locked image, else the newest local one, instead of building (of both, or of one)",
+     0},
+    {"frozen", OPTION_FROZEN, NULL, 0,
+     "build nothing: only the images that seatrial.lock names may run", 0},
+    {"break-lock", OPTION_BREAK_LOCK, NULL, 0,
+     "take the project's lock on the hosts from whoever holds it: only when their runner is dead",
+     0},
     {"in-memory", OPTION_IN_MEMORY, NULL, 0, "replicas keep their blocks in memory", 0},
     {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
     {"health-timeout", OPTION_HEALTH_TIMEOUT, "DURATION", 0,
@@ -220,8 +277,8 @@ const struct argp up_argp = {
     up_options,
     parse_option,
     NULL,
-    "Creates and starts the trial's containers without a load, as `run --no-load` does, and ends "
-    "when they are healthy. What runs already is left as it is.",
+    "Creates and starts the trial's containers without a load, as `run --no-load` does, but ends "
+    "when they are healthy, and leaves them running. What runs already is left as it is.",
     NULL,
     NULL,
     NULL};
@@ -244,7 +301,7 @@ static int is_up(const struct command_hosts *hosts, struct error *err) {
 int command_up(struct command_context *context, int argc, char **argv) {
     static const struct hosts_chosen all = {.count = 0};
     struct error err = ERROR_NULL;
-    struct run_arguments a = {.plan = {.no_load = true}};
+    struct run_arguments a = {.plan = {.no_load = true, .detach = true}};
     command_parse(&up_argp, "up", argc, argv, &a);
     {
         cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
@@ -267,15 +324,28 @@ int command_up(struct command_context *context, int argc, char **argv) {
 /* ---- plan ---- */
 
 /* What would be sent for each image that is built; reading the contexts changes nothing. */
-static int write_contexts(const struct plan *plan, struct buffer *out, struct error *err) {
+static void write_locked(const struct plan *plan, const struct image_lock *lock,
+                         struct buffer *out) {
+    for (size_t i = 0; lock && i < plan->image_count; i++) {
+        const struct locked_image *image = image_lock_find(lock, plan->images[i].reference);
+        if (image)
+            buffer_format(out, "image %s: locked as %s\n", image->reference, image->id);
+    }
+}
+
+static int write_contexts(const struct plan *plan, const char *lock_path, struct buffer *out,
+                          struct error *err) {
+    const char *left_out[] = {lock_path, plan->deployment->local.perf_test_root, NULL};
     for (size_t i = 0; i < plan->image_count; i++) {
         const struct plan_image *image = &plan->images[i];
         struct context_result context;
         if (!image->build)
             continue;
-        struct context_options context_options = {.root = image->context,
-                                                  .dockerfile = image->service->build->dockerfile};
-        if (context_digest(&context_options, &context, err) < 0)
+        struct build_wanted wanted = {.service = image->service,
+                                      .reference = image->reference,
+                                      .context = image->context,
+                                      .left_out = left_out};
+        if (build_look(&wanted, &context, err) < 0)
             return error_wrap(err, "image '%s'", image->reference);
         buffer_format(out, "image %s: context %s, %llu files, %.1f MB\n", image->reference,
                       context.digest, (unsigned long long)context.files,
@@ -288,10 +358,18 @@ int command_plan(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.plan = {.run = "00000000"}};
     parse("plan", &plan_argp, argc, argv, &a);
+    cleanup_free char *resume = a.resume;
+    if (resume) {
+        error_set(&err, ERROR_USAGE, "--resume is about a run that has begun; its plan stays");
+        return command_fail(context, &err);
+    }
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(testbed_closep) struct testbed *testbed = NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
+    const struct image_lock *lock;
+    const char *lock_path;
     if (command_read_files(context, &files, &err) < 0 ||
+        command_read_lock(&files, &lock, &lock_path, &err) < 0 ||
         command_testbed(context, &files, &testbed, &err) < 0)
         return command_fail(context, &err);
     a.plan.addresses = testbed->addresses;
@@ -300,7 +378,8 @@ int command_plan(struct command_context *context, int argc, char **argv) {
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, 64 << 20);
     plan_write_text(plan, &text);
-    int r = write_contexts(plan, &text, &err);
+    write_locked(plan, lock, &text);
+    int r = write_contexts(plan, lock_path, &text, &err);
     fputs(buffer_string(&text), stdout);
     return r < 0 ? command_fail(context, &err) : 0;
 }

@@ -1,4 +1,5 @@
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/text.h"
 #include "runner/command/command.h"
 #include "runner/engine/settings.h"
@@ -76,14 +77,31 @@ struct task command_task(void) {
     return (struct task){.cancel = &interrupt_cancel, .deadline = INSTANT_NEVER};
 }
 
+/* The same of the lock. */
+static struct image_lock images;
+static char *images_path;
+
+int command_read_lock(const struct command_files *files, const struct image_lock **ret,
+                      const char **ret_path, struct error *err) {
+    const char *folder = *files->project->folder ? files->project->folder : ".";
+    free(images_path);
+    images_path = path_join(folder, IMAGE_LOCK_NAME);
+    image_lock_deinit(&images);
+    int r = image_lock_load(images_path, &images, err);
+    if (r < 0)
+        return -1;
+    *ret = r == 0 ? &images : NULL;
+    *ret_path = images_path;
+    return 0;
+}
+
 int command_trial_settings(const struct command_context *context, const struct command_files *files,
                            struct trial_settings *ret, struct error *err) {
-    (void)err;
     *ret = (struct trial_settings){.owner = context->owner,
                                    .config_path = files->deployment->folder,
                                    .reconnect_ns = context->reconnect_timeout_ns,
                                    .progress = context->progress};
-    return 0;
+    return command_read_lock(files, &ret->images, &ret->images_path, err);
 }
 
 int command_carry_out(const struct command_context *context, const struct command_files *files,

@@ -11,6 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+const char *deployment_registry(const struct deployment *deployment) {
+    if (deployment->docker.registry)
+        return deployment->docker.registry;
+    return deployment->docker.username ? "docker.io" : NULL;
+}
+
 void deployment_free(struct deployment *d) {
     secret_free(d->credentials.access_key_id);
     secret_free(d->credentials.secret_access_key);
@@ -25,12 +31,14 @@ void deployment_free(struct deployment *d) {
                      d->docker.username,
                      d->local.concord_root,
                      d->local.perf_test_root,
-                     d->general.loader_cli,
-                     d->runtime.custom_script_path,
-                     d->runtime.custom_command};
+                     d->general.loader_cli};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     deployment_free_hosts(d);
+    deployment_free_fleets(d);
+    texts_free(d->testbed.ssh_from);
+    free(d->testbed.user);
+    deployment_free_commands(d);
     free(d);
 }
 
@@ -45,9 +53,9 @@ struct deployment *deployment_new_default(const char *folder) {
 /* ---- from the disk ---- */
 
 /* A command that runs a script which is not there would fail at every interval of a whole trial. */
-static int check_script(const struct deployment *d, struct error *err) {
-    const char *path = d->runtime.custom_script_path;
-    const struct project_place *place = &d->runtime.custom_script_place;
+static int check_script(const struct deployment_command *c, struct error *err) {
+    const char *path = c->script;
+    const struct project_place *place = &c->script_place;
     struct stat status;
     if (!path)
         return 0;
@@ -57,6 +65,13 @@ static int check_script(const struct deployment *d, struct error *err) {
     if (!S_ISREG(status.st_mode))
         return error_set(err, ERROR_CONFIG, "%s:%u:%u: custom script '%s' is not a file",
                          place->file, place->line, place->column, path);
+    return 0;
+}
+
+static int check_scripts(const struct deployment *d, struct error *err) {
+    for (size_t i = 0; i < d->runtime.command_count; i++)
+        if (check_script(&d->runtime.commands[i], err) < 0)
+            return -1;
     return 0;
 }
 
@@ -76,7 +91,7 @@ static int load_file(const char *file, const struct environment *env, struct dep
         return error_set_os(err, ERROR_CONFIG, errno, "deployment file '%s'", file);
     if (deployment_parse(file, folder, status.st_mode & 07777, buffer_string(&text), text.size, env,
                          &deployment, err) < 0 ||
-        check_script(deployment, err) < 0)
+        check_scripts(deployment, err) < 0)
         return -1;
     *ret = take_ptr(deployment);
     return 0;
@@ -100,8 +115,7 @@ int deployment_load(const char *file, const char *folder, const struct environme
 
 /* ---- against the project ---- */
 
-int deployment_check_project(const struct deployment *d, struct project *project,
-                             struct error *err) {
+static int check_replicas(const struct deployment *d, struct project *project, struct error *err) {
     const struct project_place *place = &d->general.num_of_replicas_place;
     struct project_service *only = NULL;
     int64_t total = 0, wanted = d->general.num_of_replicas;
@@ -139,6 +153,13 @@ int deployment_check_project(const struct deployment *d, struct project *project
                      "have %lld",
                      place->file, place->line, place->column, (long long)wanted, services,
                      (long long)total);
+}
+
+int deployment_check_project(const struct deployment *d, struct project *project,
+                             struct error *err) {
+    if (deployment_check_commands(d, project, err) < 0)
+        return -1;
+    return check_replicas(d, project, err);
 }
 
 /* ---- for people and reports ---- */
@@ -195,8 +216,11 @@ static void write_host(struct yaml_writer *w, const struct deployment_host *host
 
 static void write_testbed(struct yaml_writer *w, const struct deployment *d) {
     bool hosts = d->testbed.provider == DEPLOYMENT_HOSTS;
+    bool ec2 = d->testbed.provider == DEPLOYMENT_EC2;
     begin_section(w, "testbed");
-    yaml_pair_text(w, "provider", hosts ? "hosts" : "local");
+    yaml_pair_text(w, "provider", ec2 ? "ec2" : hosts ? "hosts" : "local");
+    if (ec2)
+        deployment_write_fleets(w, d);
     if (hosts) {
         yaml_pair_text(w, "host_keys",
                        d->testbed.host_keys == DEPLOYMENT_HOST_KEYS_STRICT ? "strict"
@@ -226,14 +250,14 @@ void deployment_write(const struct deployment *d, struct buffer *out) {
     write_number(w, "loader_timeout_sec", d->general.loader_timeout_sec);
     yaml_end(w);
     begin_section(w, "runtime");
-    write_text(w, "custom_script_path", d->runtime.custom_script_path);
-    write_text(w, "custom_command", d->runtime.custom_command);
-    write_number(w, "custom_command_run_interval_sec", d->runtime.custom_command_run_interval_sec);
+    deployment_write_commands(w, d);
     yaml_end(w);
     write_testbed(w, d);
     begin_section(w, "collect");
     yaml_pair_bool(w, "cores", d->collect.cores);
     yaml_pair_bool(w, "data", d->collect.data);
+    if (d->collect.compress == DEPLOYMENT_COMPRESS_ZSTD)
+        yaml_pair_text(w, "compress", "zstd");
     yaml_end(w);
     yaml_end(w);
 }

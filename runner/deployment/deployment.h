@@ -1,9 +1,7 @@
 #pragma once
 
 /*
- * deployment.yaml: where and how a trial runs. Sections that belong to clouds and registries are
- * read, checked and kept although nothing uses them yet; provider `ec2`, `fleets` and `sweep` are
- * refused by name.
+ * deployment.yaml: where and how a trial runs. `sweep` is refused by name.
  *
  * A value that is null says nothing. A variable that is not set and has no default is an error.
  *
@@ -19,6 +17,7 @@
 #include "lib/buffer.h"
 #include "lib/cleanup.h"
 #include "lib/error.h"
+#include "runner/deployment/commands.h"
 #include "runner/deployment/secret.h"
 
 #include <stdbool.h>
@@ -26,12 +25,19 @@
 
 enum {
     DEPLOYMENT_HOSTS_MAX = 256, /* each has a connection and threads of its own */
+    DEPLOYMENT_FLEETS_MAX = 32,
+    DEPLOYMENT_REGIONS_MAX = 32, /* of one fleet; AWS has about as many in all */
 };
 
 enum deployment_provider {
     DEPLOYMENT_LOCAL,
     DEPLOYMENT_HOSTS,
-    DEPLOYMENT_EC2, /* refused for now */
+    DEPLOYMENT_EC2,
+};
+
+enum deployment_compress {
+    DEPLOYMENT_COMPRESS_NONE, /* also when not given */
+    DEPLOYMENT_COMPRESS_ZSTD,
 };
 
 enum deployment_host_keys {
@@ -39,7 +45,12 @@ enum deployment_host_keys {
     DEPLOYMENT_HOST_KEYS_ACCEPT_NEW, /* a key of a host that nobody knows yet is remembered */
 };
 
-/* One of testbed.hosts: a machine that is there already, reached over SSH. */
+/*
+ * One of testbed.hosts: a machine that is there already, reached over SSH. With provider `ec2` the
+ * fleets' machines stand here from the beginning, as FLEET-1, FLEET-2, ...: what is not known of
+ * them before they are found (where they are, their host keys) is filled in then; until then `ssh`
+ * is their name.
+ */
 struct deployment_host {
     char *name;     /* of folders, messages, containers; by default the host of `ssh` */
     char *ssh;      /* "[user@]host[:port]", or a name of ~/.ssh/config */
@@ -50,6 +61,32 @@ struct deployment_host {
     char *engine;   /* the engine's socket there; NULL: /var/run/docker.sock */
     struct project_place place;
 };
+
+enum deployment_market { DEPLOYMENT_MARKET_ON_DEMAND, DEPLOYMENT_MARKET_SPOT };
+
+/* What of a fleet may differ from region to region. */
+struct deployment_region {
+    char *name; /* "us-east-2" */
+    int64_t count;
+    char *image;       /* as the fleet's; NULL: that */
+    char *subnet;      /* "subnet-..."; NULL: one of the default VPC's, which EC2 chooses */
+    char **zones;      /* tried in this order where there is no capacity; NULL: EC2 chooses */
+    size_t first_host; /* where its machines stand in testbed.hosts */
+};
+
+struct deployment_fleet {
+    char *name;
+    struct deployment_region *regions;
+    size_t region_count;
+    char *instance_type;
+    char *image; /* "ami-...", "ssm:/...", "name:OWNER/PATTERN"; NULL: the regions say it */
+    char *placement_group;
+    enum deployment_market market;
+    bool spot_fallback; /* on demand where there is no spot machine */
+    struct project_place place;
+};
+
+enum deployment_addresses { DEPLOYMENT_PUBLIC, DEPLOYMENT_PRIVATE };
 
 struct deployment {
     char *file;   /* NULL: there is none, and these are the defaults */
@@ -83,25 +120,34 @@ struct deployment {
     } general;
 
     struct {
-        char *custom_script_path; /* resolved */
-        struct project_place custom_script_place;
-        char *custom_command;                    /* CONTAINER_ID not yet replaced */
-        int64_t custom_command_run_interval_sec; /* with a command at least 1, else 0 */
+        struct deployment_command *commands; /* the one without a name first, if there is one */
+        size_t command_count;
     } runtime;
 
     struct {
         enum deployment_provider provider;
-        struct deployment_host *hosts; /* in the order of the file; used by provider `hosts` only */
+        struct deployment_host *hosts; /* in the order of the file; not used by `local` */
         size_t host_count;
         enum deployment_host_keys host_keys;
+        struct deployment_fleet *fleets;
+        size_t fleet_count;
+        enum deployment_addresses addresses; /* by which runner and machines reach machines */
+        char **ssh_from;          /* networks that may come in by SSH; NULL: this machine */
+        char *user;               /* of the machines' images; NULL: ubuntu */
         int64_t time_to_live_sec; /* 0: not given */
     } testbed;
 
     struct {
-        bool cores; /* true when not given */
-        bool data;  /* false when not given */
+        bool cores;                        /* true when not given */
+        bool data;                         /* false when not given */
+        enum deployment_compress compress; /* of data folders */
     } collect;
 };
+
+/* Through which images go to hosts: docker.registry, Docker Hub where only a user is said; NULL:
+ * none.
+ */
+const char *deployment_registry(const struct deployment *deployment);
 
 void deployment_free(struct deployment *deployment);
 DEFINE_CLEANUP_FREE(deployment);
@@ -118,15 +164,16 @@ int deployment_parse(const char *file, const char *folder, unsigned mode, const 
                      struct error *err);
 
 /*
- * Reads `file`, checks that the custom script exists. `file` NULL: `deployment_local.yaml`, then
- * `deployment.yaml` in `folder`, else the defaults.
+ * Reads `file`, checks that the scripts of custom commands exist. `file` NULL:
+ * `deployment_local.yaml`, then `deployment.yaml` in `folder`, else the defaults.
  */
 int deployment_load(const char *file, const char *folder, const struct environment *env,
                     struct deployment **ret, struct error *err);
 
 /*
  * What both files must agree on: num_of_replicas against deploy.replicas of the one service of
- * role replica. Where only the deployment says it, the service's number becomes that.
+ * role replica, and the services that custom commands are for. Where only the deployment says the
+ * number, the service's becomes that.
  */
 int deployment_check_project(const struct deployment *deployment, struct project *project,
                              struct error *err);

@@ -13,7 +13,6 @@
 enum {
     SECRETS_MAX = 64, /* values that hold variables and are secrets; there are four keys for them */
     LOADER_TIMEOUT_MAX_SEC = 30 * 24 * 3600,
-    CUSTOM_INTERVAL_MAX_SEC = 24 * 3600,
     TEXT_MAX = 64 * 1024, /* of a command line */
 };
 
@@ -242,48 +241,10 @@ static const struct yaml_field general_fields[] = {
 static const struct yaml_table general_table = NULLS("'general'", general_fields);
 SECTION(read_general, general_table)
 
-static int read_script_path(const struct yaml_node *value, void *target, void *context,
-                            struct error *err) {
-    (void)context;
-    struct deployment *deployment = target;
-    const char *text;
-    if (yaml_get_text(value, &text, err) < 0)
-        return -1;
-    if (!*text)
-        return 0;
-    deployment->runtime.custom_script_place = (struct project_place){
-        .file = deployment->file, .line = value->line, .column = value->column};
-    deployment->runtime.custom_script_path = text_dup(text);
-    return 0;
-}
-
-static int read_custom_command(const struct yaml_node *value, void *target, void *context,
-                               struct error *err) {
-    (void)context;
-    return read_one_line(value, &((struct deployment *)target)->runtime.custom_command, err);
-}
-
-static const struct yaml_field runtime_fields[] = {
-    YAML_READ_VALUE("custom_script_path", read_script_path),
-    YAML_READ_VALUE("custom_command", read_custom_command),
-    YAML_INT_VALUE("custom_command_run_interval_sec", AT(runtime.custom_command_run_interval_sec),
-                   1, CUSTOM_INTERVAL_MAX_SEC),
-};
-static const struct yaml_table runtime_table = NULLS("'runtime'", runtime_fields);
-
 static int read_runtime(const struct yaml_node *value, void *target, void *context,
                         struct error *err) {
-    struct deployment *deployment = target;
-    if (yaml_read(value, &runtime_table, target, context, err) < 0)
-        return -1;
-    bool command = deployment->runtime.custom_command != NULL;
-    if (command && !deployment->runtime.custom_command_run_interval_sec)
-        return yaml_error(value, err, "'custom_command' needs a 'custom_command_run_interval_sec'");
-    if (!command && deployment->runtime.custom_script_path)
-        return yaml_error(value, err, "'custom_script_path' needs a 'custom_command' that runs it");
-    if (!command)
-        deployment->runtime.custom_command_run_interval_sec = 0;
-    return 0;
+    (void)context;
+    return deployment_read_commands(value, target, err);
 }
 
 static int read_provider(const struct yaml_node *value, void *target, void *context,
@@ -295,8 +256,6 @@ static int read_provider(const struct yaml_node *value, void *target, void *cont
     int provider;
     if (yaml_get_choice(value, providers, &provider, err) < 0)
         return -1;
-    if (provider == DEPLOYMENT_EC2)
-        return yaml_error(value, err, "provider '%s' is not supported yet", providers[provider]);
     deployment->testbed.provider = (enum deployment_provider)provider;
     return 0;
 }
@@ -320,6 +279,47 @@ static int read_hosts(const struct yaml_node *value, void *target, void *context
     return deployment_read_hosts(value, target, err);
 }
 
+static int read_fleets(const struct yaml_node *value, void *target, void *context,
+                       struct error *err) {
+    (void)context;
+    return deployment_read_fleets(value, target, err);
+}
+
+/* "203.0.113.0/24", "2001:db8::/32": looked at by EC2, but it must be one word. */
+static int read_ssh_from(const struct yaml_node *value, void *target, void *context,
+                         struct error *err) {
+    (void)context;
+    struct deployment *deployment = target;
+    if (yaml_get_texts(value, &deployment->testbed.ssh_from, err) < 0)
+        return -1;
+    for (size_t i = 0; deployment->testbed.ssh_from && deployment->testbed.ssh_from[i]; i++) {
+        const char *text = deployment->testbed.ssh_from[i];
+        if (deployment_is_network(text))
+            continue;
+        yaml_error_text(value, err, "'ssh_from' must be networks, not '%.64s'", text);
+        return error_hint(err, "write ssh_from: [203.0.113.7/32]; networks wider than /8 are the "
+                               "world");
+    }
+    return 0;
+}
+
+static int read_user(const struct yaml_node *value, void *target, void *context,
+                     struct error *err) {
+    (void)context;
+    const char *text;
+    if (yaml_get_text(value, &text, err) < 0)
+        return -1;
+    size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (size == 0 || size > 32 || text[size] || *text == '-')
+        return yaml_error(value, err, "'user' must be a user's name, not %s",
+                          yaml_what(value).text);
+    ((struct deployment *)target)->testbed.user = text_dup(text);
+    return 0;
+}
+
+static const char *const addresses[] = {
+    [DEPLOYMENT_PUBLIC] = "public", [DEPLOYMENT_PRIVATE] = "private", NULL};
+
 static const char *const host_keys[] = {[DEPLOYMENT_HOST_KEYS_STRICT] = "strict",
                                         [DEPLOYMENT_HOST_KEYS_ACCEPT_NEW] = "accept-new",
                                         NULL};
@@ -328,33 +328,59 @@ static const struct yaml_field testbed_fields[] = {
     YAML_READ_VALUE("provider", read_provider),
     YAML_READ_VALUE("hosts", read_hosts),
     YAML_CHOICE_VALUE("host_keys", AT(testbed.host_keys), host_keys),
-    YAML_UNSUPPORTED("fleets"),
+    YAML_READ_VALUE("fleets", read_fleets),
+    YAML_CHOICE_VALUE("addresses", AT(testbed.addresses), addresses),
+    YAML_READ_VALUE("ssh_from", read_ssh_from),
+    YAML_READ_VALUE("user", read_user),
     YAML_READ_VALUE("time_to_live", read_time_to_live),
 };
 static const struct yaml_table testbed_table = NULLS("'testbed'", testbed_fields);
 
-/* Whoever lists hosts and runs on this machine all the same should have said so. */
+/* Whoever lists machines and runs on this one all the same should have said so. */
+static int check_lists(const struct yaml_node *value, const struct deployment *deployment,
+                       bool has_hosts, struct error *err) {
+    const struct yaml_node *said = yaml_find(value, "provider");
+    enum deployment_provider provider = deployment->testbed.provider;
+    bool fleets = deployment->testbed.fleet_count > 0;
+    if ((has_hosts || fleets) && (!said || yaml_is_null(said))) {
+        const char *what = has_hosts ? "hosts" : "fleets";
+        yaml_error_text(value, err, "'%s' are listed, but no provider is said", what);
+        return error_hint(err, "write `provider: %s`, or `provider: local` for this machine",
+                          has_hosts ? "hosts" : "ec2");
+    }
+    if (!has_hosts && provider == DEPLOYMENT_HOSTS) {
+        yaml_error_text(value, err, "provider 'hosts' needs a list of 'hosts'");
+        return error_hint(err, "hosts: [{name: r1, ssh: user@address}, ...]");
+    }
+    if (!fleets && provider == DEPLOYMENT_EC2) {
+        yaml_error_text(value, err, "provider 'ec2' needs 'fleets'");
+        return error_hint(err, "fleets: {replicas: {regions: {us-east-2: 4}, instance_type: "
+                               "i3.2xlarge, image: ami-...}}");
+    }
+    return 0;
+}
+
+/* Both lists may be there, for a word to be changed; one of them counts. */
 static int read_testbed(const struct yaml_node *value, void *target, void *context,
                         struct error *err) {
     struct deployment *deployment = target;
     if (yaml_read(value, &testbed_table, target, context, err) < 0)
         return -1;
-    const struct yaml_node *provider = yaml_find(value, "provider");
-    bool said = provider && !yaml_is_null(provider), hosts = deployment->testbed.host_count > 0;
-    if (hosts && !said) {
-        yaml_error_text(value, err, "'hosts' are listed, but no provider is said");
-        return error_hint(err, "write `provider: hosts`, or `provider: local` for this machine");
-    }
-    if (!hosts && deployment->testbed.provider == DEPLOYMENT_HOSTS) {
-        yaml_error_text(value, err, "provider 'hosts' needs a list of 'hosts'");
-        return error_hint(err, "hosts: [{name: r1, ssh: user@address}, ...]");
-    }
+    bool has_hosts = deployment->testbed.host_count > 0;
+    if (check_lists(value, deployment, has_hosts, err) < 0)
+        return -1;
+    if (deployment->testbed.provider == DEPLOYMENT_EC2)
+        deployment_fleets_to_hosts(deployment);
     return 0;
 }
+
+static const char *const compress[] = {
+    [DEPLOYMENT_COMPRESS_NONE] = "none", [DEPLOYMENT_COMPRESS_ZSTD] = "zstd", NULL};
 
 static const struct yaml_field collect_fields[] = {
     YAML_VALUE("cores", BOOL, AT(collect.cores)),
     YAML_VALUE("data", BOOL, AT(collect.data)),
+    YAML_CHOICE_VALUE("compress", AT(collect.compress), compress),
 };
 static const struct yaml_table collect_table = NULLS("'collect'", collect_fields);
 SECTION(read_collect, collect_table)
@@ -407,10 +433,12 @@ static void resolve_paths(struct parsing *p) {
     replace(&d->local.perf_test_root, resolve(p, d->folder, d->local.perf_test_root));
     if (d->credentials.ssh_key_path)
         replace(&d->credentials.ssh_key_path, resolve(p, d->folder, d->credentials.ssh_key_path));
-    if (d->runtime.custom_script_path)
-        replace(&d->runtime.custom_script_path,
-                resolve(p, d->local.concord_root ? d->local.concord_root : d->folder,
-                        d->runtime.custom_script_path));
+    const char *scripts = d->local.concord_root ? d->local.concord_root : d->folder;
+    for (size_t i = 0; i < d->runtime.command_count; i++) {
+        char **script = &d->runtime.commands[i].script;
+        if (*script)
+            replace(script, resolve(p, scripts, *script));
+    }
 }
 
 static void parsing_deinit(struct parsing *p) {

@@ -1,5 +1,6 @@
 #include "runner/engine/build_output.h"
 
+#include "lib/crypto.h"
 #include "lib/text.h"
 #include "runner/engine/call.h"
 
@@ -34,6 +35,30 @@ static int take_image(struct build_output *out, const char *id, struct error *er
     return emit(out, ENGINE_BUILD_IMAGE, "", out->image_id, "", err);
 }
 
+static int on_trace_text(void *arg, const char *text, struct error *err) {
+    return emit(arg, ENGINE_BUILD_TEXT, text, "", "", err);
+}
+
+void build_output_init(struct build_output *out,
+                       int (*on_event)(void *arg, const struct engine_build_event *event,
+                                       struct error *err),
+                       void *arg) {
+    *out = (struct build_output){.on_event = on_event, .arg = arg};
+    out->trace = (struct build_trace){.on_text = on_trace_text, .arg = out};
+}
+
+void build_output_deinit(struct build_output *out) {
+    build_trace_deinit(&out->trace);
+}
+
+static int take_trace(struct build_output *out, const char *text, struct error *err) {
+    cleanup(buffer_deinit) struct buffer bytes;
+    buffer_init(&bytes, strlen(text) + 1);
+    if (base64_decode(text, strlen(text), &bytes, err) < 0)
+        return error_wrap(err, "steps of the build");
+    return build_trace_read(&out->trace, buffer_string(&bytes), bytes.size, err);
+}
+
 static int take(struct build_output *out, const struct json *v, struct error *err) {
     const struct json *whole;
     const char *text, *id, *progress;
@@ -41,6 +66,9 @@ static int take(struct build_output *out, const struct json *v, struct error *er
         return -1;
     if (json_member(v, "error") || json_member(v, "errorDetail"))
         return take_failure(out, v, err);
+    const char *trace = json_text_or_null(json_member(v, "aux"));
+    if (trace && text_equal(json_text_or_null(json_member(v, "id")), "moby.buildkit.trace"))
+        return take_trace(out, trace, err);
     if (json_is_object(json_member(v, "aux"))) {
         if (json_get_text(v, "aux.ID", NULL, &id, err) < 0)
             return -1;

@@ -185,6 +185,7 @@ int engine_call(struct engine *engine, const struct engine_call *call, const str
         .sink = call->sink,
         .body_max = ENGINE_ANSWER_MAX,
         .idle_ns = call->idle_ns,
+        .pace = call->pace,
     };
     struct task limited = limit(engine, call, task);
     int r = http_call(engine->http, &request, &limited, ret, err);

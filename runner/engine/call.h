@@ -30,6 +30,7 @@ struct engine_call {
     bool by_task_alone; /* no deadline of the engine's */
     uint64_t extra_ns;  /* on top of the engine's deadline */
     uint64_t idle_ns;
+    const struct http_pace *pace; /* or NULL */
 };
 
 /*

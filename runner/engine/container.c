@@ -252,6 +252,8 @@ static int read_container(const struct json *v, struct engine_container *c, stru
         json_get_text(v, "Config.Image", "", &c->image, err) < 0 ||
         json_get_object(v, "Config.Labels", &c->labels, err) < 0 ||
         json_get_bool(v, "Config.Tty", false, &c->tty, err) < 0 ||
+        json_get_text(v, "Config.WorkingDir", "", &c->working_dir, err) < 0 ||
+        json_get_int(v, "HostConfig.Memory", 0, &c->memory_bytes, err) < 0 ||
         json_get_text(v, "Created", "", &c->created, err) < 0 ||
         json_get_text(v, "HostConfig.LogConfig.Type", "", &c->log_driver, err) < 0 ||
         json_get_object(v, "NetworkSettings.Networks", &c->networks, err) < 0 ||
@@ -283,6 +285,18 @@ int engine_container_inspect(struct engine *engine, const char *container, const
 void engine_container_deinit(struct engine_container *container) {
     json_free(container->json);
     *container = ENGINE_CONTAINER_NULL;
+}
+
+int engine_container_changes(struct engine *engine, const char *container, const struct task *task,
+                             struct json **ret, struct error *err) {
+    cleanup(json_freep) struct json *changes = NULL;
+    cleanup(buffer_deinit) struct buffer path;
+    int r = container_path(engine, container, "/changes", &path, err);
+    if (r == 0)
+        r = engine_or_none(engine_call_json(engine, "GET", &path, NULL, task, &changes, err), err);
+    if (r == 0)
+        *ret = take_ptr(changes);
+    return r < 0 ? engine_wrap(err, "ask for the changes of container", container) : r;
 }
 
 /* ---- list ---- */

@@ -193,6 +193,8 @@ struct engine_container {
     enum engine_health health;
     const struct json *health_log; /* array of {Start, End, ExitCode, Output}; or NULL */
     bool tty;
+    const char *working_dir; /* of its own or its image's; "" is "/" */
+    int64_t memory_bytes;    /* that it may use; 0: no limit */
     const char *log_driver;
     const struct json *networks; /* object: name → {IPAddress, ...}; or NULL */
     const struct json *ports;    /* object: "80/tcp" → [{HostIp, HostPort}]; or NULL */
@@ -203,6 +205,13 @@ struct engine_container {
 int engine_container_inspect(struct engine *engine, const char *container, const struct task *task,
                              struct engine_container *ret, struct error *err);
 void engine_container_deinit(struct engine_container *container);
+
+/*
+ * What in its own layer differs from its image: an array of objects with a `Path`, which is
+ * hostile; not checked further. The caller frees it. Returns 1 when there is no such container.
+ */
+int engine_container_changes(struct engine *engine, const char *container, const struct task *task,
+                             struct json **ret, struct error *err);
 
 struct engine_container_entry {
     const char *id;

@@ -145,6 +145,7 @@ static int read_info(const struct json *v, struct engine_info *info, struct erro
         json_get_int(v, "MemTotal", 0, &info->memory_bytes, err) < 0 ||
         json_get_int(v, "ContainersRunning", 0, &info->containers_running, err) < 0)
         return error_wrap(err, "the engine's answer");
+    info->podman = json_member(v, "BuildahVersion") != NULL; /* a word of its own */
     return 0;
 }
 

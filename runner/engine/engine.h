@@ -104,6 +104,7 @@ struct engine_info {
     int64_t cpus;
     int64_t memory_bytes;
     int64_t containers_running;
+    bool podman; /* its service, which answers as Docker does */
 };
 #define ENGINE_INFO_NULL ((struct engine_info){.json = NULL})
 

@@ -12,6 +12,8 @@
 
 /* ---- build ---- */
 
+enum { BUILD_LINE_MAX = 4 << 20 /* BuildKit puts what a step has printed meanwhile into one */ };
+
 static void query_pairs(struct buffer *path, const char *name, const struct engine_pair *pairs) {
     if (!pairs || !pairs->name)
         return;
@@ -33,6 +35,13 @@ static void build_path(const struct engine *engine, const struct engine_build *b
     query_text(path, "dockerfile", build->dockerfile);
     query_text(path, "target", build->target);
     query_text(path, "networkmode", build->network_mode);
+    query_text(path, "platform", build->platform);
+    query_text(path, "version", build->buildkit ? "2" : NULL);
+    if (build->cache_from && build->cache_from[0]) {
+        cleanup(json_freep) struct json *images = json_new_texts(build->cache_from);
+        cleanup_free char *text = json_to_text(images, JSON_LINE);
+        http_path_query(path, "cachefrom", text);
+    }
     query_pairs(path, "buildargs", build->args);
     query_pairs(path, "labels", build->labels);
     query_text(path, "nocache", build->no_cache ? "1" : NULL);
@@ -44,7 +53,8 @@ static int build_image(struct engine *engine, const struct engine_build *build,
     cleanup(http_response_deinit) struct http_response response = HTTP_RESPONSE_NULL;
     cleanup(json_lines_deinit) struct json_lines lines;
     cleanup(buffer_deinit) struct buffer path;
-    json_lines_init(&lines, ENGINE_JSON_LINE_MAX, build_output_line, output);
+    json_lines_init(&lines, build->buildkit ? BUILD_LINE_MAX : ENGINE_JSON_LINE_MAX,
+                    build_output_line, output);
     build_path(engine, build, &path);
     struct sink sink = {.push = json_lines_push, .arg = &lines};
     struct engine_call call = {.method = "POST",
@@ -59,6 +69,16 @@ static int build_image(struct engine *engine, const struct engine_build *build,
     return json_lines_end(&lines, err);
 }
 
+int engine_has_buildkit(struct engine *engine, const struct task *task, bool *ret,
+                        struct error *err) {
+    cleanup(engine_info_deinit) struct engine_info info = ENGINE_INFO_NULL;
+    if (engine_info(engine, task, &info, err) < 0)
+        return error_wrap(err, "find out how it builds");
+    const char *os = json_text_or_null(json_find(info.json, "OSType"));
+    *ret = !info.podman && text_equal(os, "linux");
+    return 0;
+}
+
 int engine_image_build(struct engine *engine, const struct engine_build *build,
                        const struct task *task, char ret_id[ENGINE_IMAGE_ID_SIZE],
                        struct error *err) {
@@ -66,7 +86,8 @@ int engine_image_build(struct engine *engine, const struct engine_build *build,
         if (engine_check_reference(*tag, err) < 0)
             return error_wrap(err, "build image");
     const char *name = build->tags && build->tags[0] ? build->tags[0] : "without a name";
-    struct build_output output = {.on_event = build->on_event, .arg = build->arg};
+    cleanup(build_output_deinit) struct build_output output;
+    build_output_init(&output, build->on_event, build->arg);
     int r = build_image(engine, build, task, &output, err);
     /* Why the build failed is worth more than how the connection ended after it had said so. */
     if (output.failure[0] && (r == 0 || err->kind == ERROR_UNREACHABLE))
@@ -98,6 +119,7 @@ static int read_image(const struct json *v, struct engine_image *image, struct e
         json_get_text(v, "Os", "", &image->os, err) < 0 ||
         json_get_text(v, "Created", "", &image->created, err) < 0 ||
         json_get_text(v, "Config.User", "", &image->user, err) < 0 ||
+        json_get_text(v, "Config.WorkingDir", "", &image->working_dir, err) < 0 ||
         json_get_text(v, "Config.StopSignal", "", &image->stop_signal, err) < 0 ||
         json_get_object(v, "Config.Healthcheck", &image->healthcheck, err) < 0 ||
         json_get_int(v, "Size", 0, &image->size_bytes, err) < 0)
@@ -163,6 +185,7 @@ static int read_entry(const struct json *v, struct engine_image_entry *entry, st
     if (json_require_text(v, "Id", &entry->id, err) < 0 ||
         engine_check_image_id(entry->id, err) < 0 ||
         json_get_array(v, "RepoTags", &entry->tags, err) < 0 ||
+        json_get_array(v, "RepoDigests", &entry->digests, err) < 0 ||
         json_get_object(v, "Labels", &entry->labels, err) < 0 ||
         json_get_int(v, "Created", 0, &entry->created_s, err) < 0 ||
         json_get_int(v, "Size", 0, &entry->size_bytes, err) < 0)

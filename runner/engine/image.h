@@ -3,10 +3,10 @@
 /*
  * Images of an engine: build, inspect, tag, remove, list.
  *
- * A build streams its context (a tar of unknown size) up while its output comes down as events. It
- * uses the classic builder: Dockerfiles that need BuildKit (`RUN --mount`) are refused by the
- * engine. A step that fails is ERROR_FAILED with the engine's text; what the step printed has come
- * as events.
+ * A build streams its context (a tar of unknown size) up while its output comes down as events: by
+ * the classic builder, which refuses `RUN --mount` and here-documents, or by BuildKit, without a
+ * session of its own. A step that fails is ERROR_FAILED with the engine's text; what the step
+ * printed has come as events.
  */
 
 #include "lib/stream.h"
@@ -30,7 +30,10 @@ struct engine_build {
     const char *target;             /* NULL: the last stage */
     const struct engine_pair *args; /* value NULL: not given, Dockerfile's default */
     const struct engine_pair *labels;
-    const char *network_mode; /* NULL: the engine's default */
+    const char *network_mode;      /* NULL: the engine's default */
+    const char *platform;          /* "linux/arm64"; NULL: the engine's own */
+    const char *const *cache_from; /* images, NULL-terminated; NULL: none */
+    bool buildkit;                 /* by BuildKit, which the engine must have */
     bool no_cache;
     bool pull;
     struct source context; /* an uncompressed tar */
@@ -40,6 +43,10 @@ struct engine_build {
 };
 
 enum { ENGINE_IMAGE_ID_SIZE = 72 }; /* "sha256:" and 64 digits and a NUL */
+
+/* Whether it can build with BuildKit: Docker's engines on Linux can, Podman's service cannot. */
+int engine_has_buildkit(struct engine *engine, const struct task *task, bool *ret,
+                        struct error *err);
 
 int engine_image_build(struct engine *engine, const struct engine_build *build,
                        const struct task *task, char ret_id[ENGINE_IMAGE_ID_SIZE],
@@ -55,6 +62,7 @@ struct engine_image {
     const char *os;
     const char *created;
     const char *user;               /* Config.User */
+    const char *working_dir;        /* Config.WorkingDir; "" is "/" */
     const char *stop_signal;        /* "" when the image sets none */
     const struct json *healthcheck; /* Config.Healthcheck: object; or NULL */
     int64_t size_bytes;
@@ -66,6 +74,10 @@ int engine_image_inspect(struct engine *engine, const char *reference, const str
                          struct engine_image *ret, struct error *err);
 void engine_image_deinit(struct engine_image *image);
 
+/* A digest of its layers and of what its configuration tells a container: the same on every engine
+ * that has the image, whatever id it has there. Pure. */
+void engine_image_content(const struct engine_image *image, char ret[ENGINE_IMAGE_ID_SIZE]);
+
 /* `name` is "repository:tag" or "repository" (then "latest"). */
 int engine_image_tag(struct engine *engine, const char *reference, const char *name,
                      const struct task *task, struct error *err);
@@ -76,7 +88,7 @@ int engine_image_remove(struct engine *engine, const char *reference, bool force
 
 struct engine_image_entry {
     const char *id;
-    const struct json *tags; /* array of strings; or NULL */
+    const struct json *tags, *digests; /* arrays of strings; or NULL */
     const struct json *labels;
     int64_t created_s;
     int64_t size_bytes;

@@ -6,6 +6,19 @@
 
 #include <stdio.h>
 
+/* Lines that are written one by one: nobody sees that they come so much later. */
+#define GATHER_NS_MAX (20 * NS_PER_MS)
+
+static void add_time(struct buffer *path, const char *name, int64_t wall_ns) {
+    char text[48];
+    if (wall_ns <= 0)
+        return;
+    uint64_t ns = (uint64_t)wall_ns;
+    snprintf(text, sizeof text, "%llu.%09llu", (unsigned long long)(ns / NS_PER_SEC),
+             (unsigned long long)(ns % NS_PER_SEC));
+    http_path_query(path, name, text);
+}
+
 static int log_path(const struct engine *engine, const char *container,
                     const struct engine_log_options *options, struct buffer *path,
                     struct error *err) {
@@ -20,15 +33,11 @@ static int log_path(const struct engine *engine, const char *container,
         http_path_query(path, "follow", "1");
     if (options->timestamps)
         http_path_query(path, "timestamps", "1");
-    char text[48];
-    if (options->since_ns > 0) {
-        uint64_t ns = (uint64_t)options->since_ns;
-        snprintf(text, sizeof text, "%llu.%09llu", (unsigned long long)(ns / NS_PER_SEC),
-                 (unsigned long long)(ns % NS_PER_SEC));
-        http_path_query(path, "since", text);
-    }
-    if (options->tail > 0) {
-        snprintf(text, sizeof text, "%lld", (long long)options->tail);
+    add_time(path, "since", options->since_ns);
+    add_time(path, "until", options->until_ns);
+    if (options->tail != 0) {
+        char text[24];
+        snprintf(text, sizeof text, "%lld", (long long)(options->tail < 0 ? 0 : options->tail));
         http_path_query(path, "tail", text);
     }
     return 0;
@@ -41,11 +50,15 @@ static int carry(struct engine *engine, const struct engine_log_options *options
     struct stdcopy stdcopy = {.on_piece = log_lines_piece, .arg = lines};
     struct sink sink = {.push = options->tty ? log_lines_push_raw : stdcopy_push,
                         .arg = options->tty ? (void *)lines : (void *)&stdcopy};
+    struct http_pace pace = {.gather_ns_max = options->follow ? GATHER_NS_MAX : 0,
+                             .on_quiet = options->on_pause,
+                             .arg = lines->arg};
     struct engine_call call = {.method = "GET",
                                .path = path,
                                .sink = &sink,
                                .by_task_alone = true,
-                               .idle_ns = options->follow ? 0 : engine->call_timeout_ns};
+                               .idle_ns = options->follow ? 0 : engine->call_timeout_ns,
+                               .pace = &pace};
     int r = engine_call(engine, &call, task, &response, err);
     if (r == 0 && !options->tty)
         r = stdcopy_end(&stdcopy, err);

@@ -25,7 +25,10 @@ struct engine_log_options {
     bool tty; /* the container has a terminal: one stream, not multiplexed */
     bool only_stdout, only_stderr;
     int64_t since_ns; /* wall time; 0: from the start */
-    int64_t tail;     /* the last so many lines of both streams together; 0: all */
+    int64_t until_ns; /* wall time; 0: to the end */
+    int64_t tail;     /* the last so many lines of both streams together; 0: all; -1: none */
+    /* When the lines of what came at once are through; with on_line's `arg`. May be NULL. */
+    int (*on_pause)(void *arg, struct error *err);
 };
 
 /* A negative return of `on_line` ends the call with that error, a positive one with 1. */

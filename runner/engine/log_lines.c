@@ -97,24 +97,72 @@ int log_lines_piece(void *arg, enum engine_stream stream, bool first, const char
     return 0;
 }
 
+/* Behind a full entry: is this the timestamp again? How much of it was taken. */
+static int take_repeated(struct log_lines *l, const char *data, size_t size, size_t *ret_taken,
+                         struct error *err) {
+    size_t before = l->repeated, taken = 0;
+    while (taken < size && l->repeated < l->stamp_size && data[taken] == l->stamp[l->repeated]) {
+        l->repeated++;
+        taken++;
+    }
+    *ret_taken = taken;
+    if (taken == size)
+        return 0;
+    if (l->repeated == l->stamp_size && data[taken] == ' ') {
+        *ret_taken = taken + 1;
+        l->entry_size = l->repeated = 0;
+        return 0;
+    }
+    /* It is text, as far as it looked like a timestamp. */
+    l->entry_size = l->repeated = 0;
+    *ret_taken = 0;
+    return before ? log_lines_piece(l, ENGINE_STDOUT, false, l->stamp, before, err) : 0;
+}
+
+/* At most up to the end of the line or the entry. */
+static int take_raw(struct log_lines *l, const char *data, size_t size, size_t *ret_taken,
+                    struct error *err) {
+    if (l->timestamps && l->entry_size == LOG_ENTRY_SIZE)
+        return take_repeated(l, data, size, ret_taken, err);
+    if (l->at_stamp)
+        return take_stamp(l, data, size, ret_taken, err);
+    size_t room = LOG_ENTRY_SIZE - l->entry_size;
+    const char *newline = memchr(data, '\n', size < room ? size : room);
+    size_t n = newline ? (size_t)(newline - data) + 1 : size < room ? size : room;
+    *ret_taken = n;
+    l->entry_size += n;
+    int r = log_lines_piece(l, ENGINE_STDOUT, false, data, n, err);
+    if (newline) {
+        begin_entry(l);
+        l->entry_size = 0;
+    } else if (!l->timestamps && l->entry_size == LOG_ENTRY_SIZE) {
+        l->entry_size = 0;
+    }
+    return r;
+}
+
 int log_lines_push_raw(void *arg, const void *data, size_t size, struct error *err) {
     struct log_lines *l = arg;
     const char *text = data;
     while (size) {
-        const char *newline = memchr(text, '\n', size);
-        size_t n = newline ? (size_t)(newline - text) + 1 : size;
-        int r = log_lines_piece(l, ENGINE_STDOUT, false, text, n, err);
+        size_t taken = 0;
+        int r = take_raw(l, text, size, &taken, err);
         if (r != 0)
             return r;
-        if (newline)
-            begin_entry(l);
-        text += n;
-        size -= n;
+        text += taken;
+        size -= taken;
     }
     return 0;
 }
 
 int log_lines_end(struct log_lines *l, struct error *err) {
+    if (l->repeated) { /* text after all */
+        size_t size = l->repeated;
+        l->repeated = 0;
+        int r = log_lines_piece(l, ENGINE_STDOUT, false, l->stamp, size, err);
+        if (r != 0)
+            return r;
+    }
     for (size_t i = 0; i < 2; i++) {
         int r = l->lines[i].open && l->lines[i].text.size ? emit(l, i, false, err) : 0;
         if (r != 0)

@@ -9,7 +9,12 @@
 #include "lib/buffer.h"
 #include "runner/engine/log.h"
 
-enum { LOG_TIMESTAMP_SIZE = 40 };
+enum {
+    LOG_TIMESTAMP_SIZE = 40,
+    /* As engines cut long lines into entries. A terminal's stream has no frames: there the next
+     * entry of a line is known by the same timestamp, behind so many bytes. */
+    LOG_ENTRY_SIZE = 16 << 10,
+};
 
 struct log_line {
     struct buffer text;
@@ -23,6 +28,8 @@ struct log_lines {
     bool at_stamp; /* inside an entry's timestamp */
     char stamp[LOG_TIMESTAMP_SIZE];
     size_t stamp_size;
+    size_t entry_size; /* raw: of the entry's text so far */
+    size_t repeated;   /* raw: how much of the timestamp has come again behind a full entry */
     int (*on_line)(void *arg, const struct engine_log_line *line, struct error *err);
     void *arg;
 };

@@ -137,3 +137,56 @@ int engine_image_pull(struct engine *engine, const char *reference,
     memcpy(ret_digest, output.digest, sizeof output.digest);
     return 0;
 }
+
+/* ---- push ---- */
+
+int engine_image_push(struct engine *engine, const char *reference,
+                      const struct engine_registry_auth *auth,
+                      const struct engine_transfer *transfer, const struct task *task,
+                      char ret_digest[ENGINE_DIGEST_SIZE], struct error *err) {
+    cleanup(transfer_output_deinit) struct transfer_output output = {.transfer = transfer};
+    cleanup(buffer_deinit) struct buffer path;
+    const char *colon = strrchr(reference, ':');
+    if (engine_check_reference(reference, err) < 0)
+        return error_wrap(err, "push image");
+    if (!colon || strchr(colon, '/') || strchr(reference, '@'))
+        return error_set(err, ERROR_INVALID, "push image: '%s' is no name with a tag", reference);
+    cleanup_free char *header = auth_header(auth);
+    const char *const headers[] = {header, NULL};
+    engine_path(engine, &path, "/images/");
+    buffer_append(&path, reference, (size_t)(colon - reference)); /* checked, as in images */
+    buffer_text(&path, "/push");
+    http_path_query(&path, "tag", colon + 1);
+    struct engine_call call = {.path = &path, .headers = headers};
+    int r = carry(engine, &call, &output, task, err);
+    explicit_bzero(header, strlen(header));
+    if (r == 0 && !output.digest[0])
+        r = error_set(err, ERROR_INVALID, "the engine does not say the digest");
+    if (r < 0)
+        return error_wrap(err, "push image '%s'", reference);
+    memcpy(ret_digest, output.digest, sizeof output.digest);
+    return 0;
+}
+
+/* ---- import ---- */
+
+int engine_image_import(struct engine *engine, const char *name, const char *const *changes,
+                        const struct source *tar, const struct task *task, struct error *err) {
+    cleanup(transfer_output_deinit) struct transfer_output output = {.transfer = NULL};
+    cleanup(buffer_deinit) struct buffer path;
+    const char *colon = strrchr(name, ':');
+    if (engine_check_reference(name, err) < 0)
+        return error_wrap(err, "import image");
+    if (!colon || strchr(colon, '/') || strchr(name, '@'))
+        return error_set(err, ERROR_INVALID, "import image: '%s' is no name with a tag", name);
+    cleanup_free char *repository = text_format("%.*s", (int)(colon - name), name);
+    engine_path(engine, &path, "/images/create");
+    http_path_query(&path, "fromSrc", "-");
+    http_path_query(&path, "repo", repository);
+    http_path_query(&path, "tag", colon + 1);
+    for (; changes && *changes; changes++)
+        http_path_query(&path, "changes", *changes);
+    struct engine_call call = {.path = &path, .source = tar, .content_type = "application/x-tar"};
+    int r = carry(engine, &call, &output, task, err);
+    return r < 0 ? error_wrap(err, "import image '%s'", name) : 0;
+}

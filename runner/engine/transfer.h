@@ -43,6 +43,11 @@ int engine_image_load(struct engine *engine, const struct source *tar,
                       struct engine_loaded *ret, struct error *err);
 void engine_loaded_deinit(struct engine_loaded *loaded);
 
+/* Makes an image "repository:tag" of one layer, the root that is in the tar. `changes`: lines as in
+ * a Dockerfile (`LABEL a="b"`), NULL-terminated; or NULL. */
+int engine_image_import(struct engine *engine, const char *name, const char *const *changes,
+                        const struct source *tar, const struct task *task, struct error *err);
+
 /* How we are known to a registry. */
 struct engine_registry_auth {
     const char *username, *password;
@@ -51,6 +56,13 @@ struct engine_registry_auth {
 };
 
 enum { ENGINE_DIGEST_SIZE = 72 };
+
+/* `reference` is "repository:tag"; `auth` and `ret_digest` as below. Layers go side by side, and
+ * those that the registry has are not sent. */
+int engine_image_push(struct engine *engine, const char *reference,
+                      const struct engine_registry_auth *auth,
+                      const struct engine_transfer *transfer, const struct task *task,
+                      char ret_digest[ENGINE_DIGEST_SIZE], struct error *err);
 
 /*
  * `reference` is "repository:tag", "repository@sha256:..." or "repository" (then "latest"). `auth`

@@ -64,6 +64,19 @@ static int take_digest(struct transfer_output *out, const char *text, struct err
     return 0;
 }
 
+/* The end of a push: {"aux": {"Tag": ..., "Digest": ..., "Size": ...}}. */
+static int take_aux(struct transfer_output *out, const struct json *v, struct error *err) {
+    const char *digest;
+    if (json_get_text(v, "aux.Digest", "", &digest, err) < 0)
+        return -1;
+    if (!digest[0])
+        return 0;
+    if (engine_check_image_id(digest, err) < 0)
+        return error_wrap(err, "digest");
+    snprintf(out->digest, sizeof out->digest, "%s", digest);
+    return 0;
+}
+
 static int take(struct transfer_output *out, const struct json *v, struct error *err) {
     const struct json *whole;
     struct engine_transfer_event event = {0};
@@ -81,6 +94,8 @@ static int take(struct transfer_output *out, const struct json *v, struct error 
         event.total = 0;
     if (text_starts(event.text, "Loaded image") && strchr(event.text, ':') &&
         take_loaded(out, event.text, err) < 0)
+        return -1;
+    if (take_aux(out, v, err) < 0)
         return -1;
     if (text_starts(event.status, "Digest:") && take_digest(out, event.status, err) < 0)
         return -1;

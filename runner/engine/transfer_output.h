@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * What an engine says while it loads or pulls images, line by line. Pure.
+ * What an engine says while it loads, pushes or pulls images, line by line. Pure.
  *
- * Source: Docker Engine API, ImageLoad and ImageCreate; moby's pkg/jsonmessage.
+ * Source: Docker Engine API, ImageLoad, ImagePush and ImageCreate; moby's pkg/jsonmessage.
  */
 
 #include "runner/engine/transfer.h"
@@ -11,7 +11,7 @@
 struct transfer_output {
     const struct engine_transfer *transfer; /* or NULL */
     char failure[2048];                     /* the first error it told of; "" */
-    char digest[ENGINE_DIGEST_SIZE];        /* of what was pulled; "" */
+    char digest[ENGINE_DIGEST_SIZE];        /* of what was pushed or pulled; "" */
     struct engine_loaded loaded;
     size_t loaded_capacity;
 };

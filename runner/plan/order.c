@@ -22,7 +22,7 @@ long order_add(struct order *o, enum step_kind kind, size_t host, size_t subject
 
 long order_add_cleanup(struct order *o, enum step_kind kind, size_t host, size_t subject) {
     long step = order_add(o, kind, host, subject);
-    o->plan->steps[step].when = o->plan->options.no_load ? STEP_CLEANUP_ON_FAILURE : STEP_CLEANUP;
+    o->plan->steps[step].when = plan_is_left(o->plan) ? STEP_CLEANUP_ON_FAILURE : STEP_CLEANUP;
     return step;
 }
 
@@ -57,6 +57,13 @@ static bool is_loader(const struct order *o, size_t container) {
 
 static bool is_prepare(const struct order *o, size_t container) {
     return role(o, container) == PROJECT_ROLE_PREPARE;
+}
+
+/* It is sampled from the first moment on. */
+static void add_start_of(struct order *o, size_t container) {
+    long step = add_of(o, STEP_START_CONTAINER, container);
+    o->of[container].start = step;
+    order_after(o, step, o->samples[o->plan->containers[container].host]);
 }
 
 /* Without a load the loader's image is made ready all the same, but not its container. */
@@ -108,7 +115,7 @@ static void order_prepare_of(struct order *o, size_t i) {
     for (size_t k = 0; k < o->plan->container_count; k++)
         if (is_prepare(o, k) && depends(c->service, o->plan->containers[k].service))
             order_after(o, of->create, o->of[k].exit);
-    of->start = add_of(o, STEP_START_CONTAINER, i);
+    add_start_of(o, i);
     order_after(o, of->start, of->create);
     of->exit = add_of(o, STEP_WAIT_EXIT, i);
     order_after(o, of->exit, of->start);
@@ -179,7 +186,7 @@ static void after_dependencies(struct order *o, long step, const struct project_
 static void order_start_of(struct order *o, size_t i) {
     const struct project_service *service = o->plan->containers[i].service;
     struct container_steps *of = &o->of[i];
-    of->start = add_of(o, STEP_START_CONTAINER, i);
+    add_start_of(o, i);
     for (size_t k = 0; k < o->plan->container_count; k++)
         if (!is_loader(o, k) && !is_prepare(o, k))
             order_after(o, of->start, o->of[k].create);
@@ -213,12 +220,22 @@ static bool has_replica(const struct order *o, size_t host) {
     return false;
 }
 
+static bool has_command(const struct order *o, size_t host) {
+    const struct plan *plan = o->plan;
+    for (size_t k = 0; k < plan->deployment->runtime.command_count; k++)
+        for (size_t i = 0; i < plan->container_count; i++)
+            if (plan->containers[i].host == host &&
+                plan_command_wants(plan, &plan->deployment->runtime.commands[k], i))
+                return true;
+    return false;
+}
+
 static void order_commands(struct order *o) {
     const struct plan *plan = o->plan;
-    if (!plan->deployment->runtime.custom_command || plan->options.mode != PLAN_TRIAL)
+    if (plan->options.mode != PLAN_TRIAL)
         return;
     for (size_t host = 0; host < plan->host_count; host++) {
-        if (!has_replica(o, host))
+        if (!has_command(o, host))
             continue;
         o->commands[host] = order_add(o, STEP_START_COMMANDS, host, host);
         for (size_t i = 0; i < plan->container_count; i++)
@@ -229,7 +246,7 @@ static void order_commands(struct order *o) {
 static void order_load_start_of(struct order *o, size_t i) {
     const struct plan *plan = o->plan;
     struct container_steps *of = &o->of[i];
-    of->start = add_of(o, STEP_START_CONTAINER, i);
+    add_start_of(o, i);
     set_stage(o, of->start, STAGE_LOAD);
     order_after(o, of->start, of->create);
     for (size_t host = 0; host < plan->host_count; host++)
@@ -258,6 +275,24 @@ static void order_common_start(struct order *o) {
         o->of[i].given = add_of(o, STEP_GIVE_START, i);
         for (size_t k = 0; k < count; k++)
             order_after(o, o->of[i].given, o->of[k].ready);
+    }
+}
+
+/* In place of a load: as long as somebody wants it, on every host where there is something to hold.
+ */
+static void order_hold(struct order *o) {
+    const struct plan *plan = o->plan;
+    order_commands(o);
+    for (size_t host = 0; host < plan->host_count; host++) {
+        if (!has_replica(o, host))
+            continue;
+        o->holds[host] = order_add(o, STEP_HOLD, host, host);
+        for (size_t i = 0; i < plan->host_count; i++)
+            order_after(o, o->holds[host], o->commands[i]);
+        for (size_t i = 0; i < plan->container_count; i++) {
+            order_after(o, o->holds[host], o->of[i].healthy);
+            order_after(o, o->holds[host], is_prepare(o, i) ? NONE : o->of[i].exit);
+        }
     }
 }
 
@@ -295,6 +330,8 @@ static void after_its_work(struct order *o, long step, size_t i) {
     order_after(o, step, of->given);
     order_after(o, step, of->exit);
     order_after(o, step, of->fetch);
+    for (size_t host = 0; host < o->plan->host_count; host++)
+        order_after(o, step, o->holds[host]);
     if (is_loader(o, i))
         return;
     after_stops(o, step, PROJECT_ROLE_LOADER);
@@ -328,20 +365,29 @@ static void order_stop_of_role(struct order *o, enum project_role of) {
             order_stop_of(o, i);
 }
 
+/* Also those that a runner has begun which did not live to end them. */
+static void order_stop_commands(struct order *o) {
+    for (size_t host = 0; host < o->plan->host_count; host++) {
+        if (o->commands[host] == NONE && !(earlier(o) && has_command(o, host)))
+            continue;
+        long step = order_add_cleanup(o, STEP_STOP_COMMANDS, host, host);
+        o->stop_commands[host] = step;
+        order_after(o, step, earlier(o) ? o->checks[host] : o->commands[host]);
+        for (size_t i = 0; i < o->plan->host_count; i++)
+            order_after(o, step, o->holds[i]);
+        for (size_t i = 0; i < o->plan->container_count; i++)
+            if (is_loader(o, i))
+                order_after(o, step, o->of[i].exit);
+    }
+}
+
 static void order_stop(struct order *o) {
     static const enum project_role order[] = {PROJECT_ROLE_LOADER, PROJECT_ROLE_REPLICA,
                                               PROJECT_ROLE_SIDECAR, PROJECT_ROLE_PREPARE};
-    for (size_t host = 0; host < o->plan->host_count; host++) {
-        if (o->commands[host] == NONE)
-            continue;
-        o->stop_commands[host] = order_add_cleanup(o, STEP_STOP_COMMANDS, host, host);
-        order_after(o, o->stop_commands[host], o->commands[host]);
-        for (size_t i = 0; i < o->plan->container_count; i++)
-            if (is_loader(o, i))
-                order_after(o, o->stop_commands[host], o->of[i].exit);
-    }
+    order_stop_commands(o);
     for (size_t r = 0; r < sizeof order / sizeof *order; r++)
         order_stop_of_role(o, order[r]);
+    order_end_of_samples(o);
 }
 
 static void order_collect(struct order *o) {
@@ -375,19 +421,24 @@ static void order_end(struct order *o) {
     order_collect(o);
     if (!o->plan->options.keep)
         order_removal(o);
+    order_unlocks(o);
 }
 
 /* ---- the whole ---- */
 
 static void order_trial(struct order *o) {
+    order_locks(o);
     order_images(o);
     order_networks_and_volumes(o);
     order_files(o, takes_part);
+    order_samples(o);
     order_prepare(o);
     order_creation(o);
     order_start(o);
     if (!o->plan->options.no_load)
         order_load(o);
+    else if (!o->plan->options.detach)
+        order_hold(o);
     order_end(o);
 }
 
@@ -420,11 +471,15 @@ static void order_mode(struct order *o) {
     case PLAN_LOAD:
         order_loader_needs(o);
         order_files(o, takes_part);
+        order_samples(o);
         order_creation(o);
         order_load(o);
         order_end(o);
         break;
-    case PLAN_COLLECT: order_collect(o); break;
+    case PLAN_COLLECT:
+        order_stop_commands(o);
+        order_collect(o);
+        break;
     case PLAN_DOWN: order_end(o); break;
     }
 }
@@ -442,8 +497,11 @@ void plan_order_steps(struct plan *plan) {
         .plan = plan,
         .of = mem_new_array(struct container_steps, plan->container_count),
         .checks = new_steps(hosts),
+        .locks = new_steps(hosts),
         .commands = new_steps(hosts),
+        .holds = new_steps(hosts),
         .files = new_steps(hosts),
+        .samples = new_steps(hosts),
         .stop_commands = new_steps(hosts),
         .images = new_steps(hosts * plan->image_count),
         .networks = new_steps(hosts * plan->project->network_count),
@@ -456,8 +514,11 @@ void plan_order_steps(struct plan *plan) {
     order_mode(&o);
     free(o.of);
     free(o.checks);
+    free(o.locks);
     free(o.commands);
+    free(o.holds);
     free(o.files);
+    free(o.samples);
     free(o.stop_commands);
     free(o.images);
     free(o.networks);

@@ -21,9 +21,10 @@ struct container_steps {
 struct order {
     struct plan *plan;
     struct container_steps *of;            /* by container */
-    long *checks;                          /* by host */
+    long *checks;                          /* by host; once it is locked, that */
+    long *locks, *holds;                   /* by host */
     long *commands, *stop_commands;        /* by host */
-    long *files;                           /* by host */
+    long *files, *samples;                 /* by host */
     long *images;                          /* host × image: the step after which it is there */
     long *networks, *volumes;              /* host × the project's */
     size_t first_removal, end_of_removals; /* of containers */
@@ -43,6 +44,10 @@ static inline long *order_image(const struct order *o, size_t host, size_t image
 void order_checks(struct order *o);
 /* Nothing is made on any host before all are found usable. */
 void order_after_checks(struct order *o, long step);
+/* On every host where containers are made, after all checks and before anything else. */
+void order_locks(struct order *o);
+/* After all else that is done there. */
+void order_unlocks(struct order *o);
 /* Built or found, and brought to where containers of them are. */
 void order_images(struct order *o);
 /* Those that containers of the host are on; before a step that creates such a container. */
@@ -50,6 +55,10 @@ void order_networks_and_volumes(struct order *o);
 void order_after_networks_and_volumes(struct order *o, long step, const struct plan_container *c);
 /* On every host where `takes_part` says that a container is made in this plan. */
 void order_files(struct order *o, bool takes_part(const struct order *o, size_t container));
+/* Of every host that files were put onto. */
+void order_samples(struct order *o);
+/* Once the containers have ended. */
+void order_end_of_samples(struct order *o);
 /* Once the containers are removed. */
 void order_removal_of_networks_and_volumes(struct order *o);
 void order_removal_of_files(struct order *o);

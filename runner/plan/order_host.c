@@ -42,6 +42,40 @@ void order_after_checks(struct order *o, long step) {
         order_after(o, step, o->checks[i]);
 }
 
+/* ---- locks ---- */
+
+void order_locks(struct order *o) {
+    const struct plan *plan = o->plan;
+    for (size_t i = 0; i < plan->host_count; i++) {
+        if (plan->hosts[i].container_count == 0 || o->checks[i] == STEP_NONE)
+            continue;
+        o->locks[i] = order_add(o, STEP_LOCK_HOST, i, i);
+        if (is_local(plan))
+            order_after(o, o->locks[i], o->checks[i]);
+        order_after_checks(o, o->locks[i]);
+    }
+    for (size_t i = 0; i < plan->host_count; i++)
+        if (o->locks[i] != STEP_NONE)
+            o->checks[i] = o->locks[i];
+}
+
+/* Those of an earlier plan are there if its runner died. */
+void order_unlocks(struct order *o) {
+    struct plan *plan = o->plan;
+    size_t end = plan->step_count;
+    for (size_t host = 0; host < plan->host_count; host++) {
+        bool earlier = plan->options.mode == PLAN_DOWN && plan->hosts[host].container_count > 0;
+        if (!earlier && o->locks[host] == STEP_NONE)
+            continue;
+        long step = order_add(o, STEP_UNLOCK_HOST, host, host);
+        plan->steps[step].when = STEP_CLEANUP;
+        order_after(o, step, o->checks[host]);
+        for (size_t i = 0; i < end; i++)
+            if (plan->steps[i].host == host && plan->steps[i].when != STEP_FORWARD)
+                order_after(o, step, (long)i);
+    }
+}
+
 /* ---- images ---- */
 
 static bool has_container_of(const struct plan *plan, size_t host, size_t image) {
@@ -56,13 +90,23 @@ static void order_on_builder(struct order *o, size_t image) {
     long step = order_add(o, plan->images[image].build ? STEP_BUILD_IMAGE : STEP_FIND_IMAGE,
                           plan->builder, image);
     order_after(o, step, o->checks[plan->builder]);
+    if (plan->images[image].carried && plan->images[image].remote) {
+        long built = step;
+        step = order_add(o, plan->images[image].no_push ? STEP_FIND_PUSHED : STEP_PUSH_IMAGE,
+                         plan->builder, image);
+        order_after(o, step, built);
+    }
     *order_image(o, plan->builder, image) = step;
 }
 
 static void order_on_host(struct order *o, size_t host, size_t image) {
     const struct plan *plan = o->plan;
     bool carried = plan->images[image].carried;
-    long step = order_add(o, carried ? STEP_TRANSFER_IMAGE : STEP_ENSURE_IMAGE, host, image);
+    long step = order_add(o,
+                          !carried                     ? STEP_ENSURE_IMAGE
+                          : plan->images[image].remote ? STEP_PULL_IMAGE
+                                                       : STEP_TRANSFER_IMAGE,
+                          host, image);
     order_after(o, step, o->checks[host]);
     if (carried)
         order_after(o, step, *order_image(o, plan->builder, image));
@@ -160,6 +204,29 @@ void order_files(struct order *o, bool takes_part(const struct order *o, size_t 
         plan->hosts[c->host].files_image = c->image;
         order_after(o, step, *order_image(o, c->host, c->image));
         order_after_checks(o, step);
+    }
+}
+
+/* ---- samples ---- */
+
+void order_samples(struct order *o) {
+    for (size_t host = 0; host < o->plan->host_count; host++) {
+        if (o->files[host] == STEP_NONE)
+            continue;
+        o->samples[host] = order_add(o, STEP_START_SAMPLES, host, host);
+        order_after(o, o->samples[host], o->files[host]);
+    }
+}
+
+void order_end_of_samples(struct order *o) {
+    for (size_t host = 0; host < o->plan->host_count; host++) {
+        if (o->samples[host] == STEP_NONE)
+            continue;
+        long step = order_add_cleanup(o, STEP_STOP_SAMPLES, host, host);
+        order_after(o, step, o->samples[host]);
+        for (size_t i = 0; i < o->plan->container_count; i++)
+            if (o->plan->containers[i].host == host)
+                order_after(o, step, o->of[i].stop);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "lib/text.h"
 #include "runner/plan/order.h"
 #include "runner/plan/place.h"
+#include "runner/plan/remote.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ void plan_free(struct plan *plan) {
     for (size_t i = 0; i < plan->image_count; i++) {
         free(plan->images[i].reference);
         free(plan->images[i].context);
+        free(plan->images[i].remote);
     }
     for (size_t i = 0; i < plan->container_count; i++) {
         free(plan->containers[i].name);
@@ -38,7 +40,7 @@ void plan_free(struct plan *plan) {
 static bool is_built(const struct plan *plan, const struct project_service *service) {
     bool left_out = service->seatrial.role == PROJECT_ROLE_LOADER ? plan->options.no_build_loader
                                                                   : plan->options.no_build_replica;
-    return service->build && !left_out;
+    return service->build && !left_out && !plan->options.frozen;
 }
 
 /* Of services with one image, the first that is built, else the first that could be, says how. */
@@ -60,7 +62,16 @@ static size_t add_image(struct plan *plan, const struct project_service *service
     return plan->image_count++;
 }
 
-static void settle_images(struct plan *plan) {
+/* Through the registry, if there is one and it has to be brought to other machines. */
+static int settle_remote(const struct plan *plan, struct plan_image *image, struct error *err) {
+    bool loader = image->service->seatrial.role == PROJECT_ROLE_LOADER;
+    image->no_push = loader ? plan->options.no_push_loader : plan->options.no_push_replica;
+    return image->carried && plan->options.mode == PLAN_TRIAL
+               ? plan_remote_name(plan->deployment, image->reference, &image->remote, err)
+               : 0;
+}
+
+static int settle_images(struct plan *plan, struct error *err) {
     for (size_t i = 0; i < plan->image_count; i++) {
         struct plan_image *image = &plan->images[i];
         image->build = is_built(plan, image->service);
@@ -69,7 +80,10 @@ static void settle_images(struct plan *plan) {
         if (image->build)
             image->context = project_build_context(plan->project, image->service,
                                                    plan->deployment->local.concord_root);
+        if (settle_remote(plan, image, err) < 0)
+            return -1;
     }
+    return 0;
 }
 
 static int set_ports(struct plan_container *c, struct error *err) {
@@ -291,9 +305,8 @@ static int fill(struct plan *plan, const char *const *addresses, struct error *e
         const struct project_service *service = &plan->project->services[i];
         add_containers(plan, service, &role_indices[service->seatrial.role]);
     }
-    settle_images(plan);
     settle_outputs(plan);
-    if (check_roles(plan, err) < 0 || plan_place(plan, err) < 0)
+    if (settle_images(plan, err) < 0 || check_roles(plan, err) < 0 || plan_place(plan, err) < 0)
         return -1;
     for (size_t i = 0; i < plan->container_count; i++)
         if (set_ports(&plan->containers[i], err) < 0)
@@ -340,6 +353,17 @@ const char *plan_subject(const struct plan *plan, const struct step *step) {
 
 bool plan_is_rest(const struct plan *plan) {
     return plan->options.mode == PLAN_COLLECT || plan->options.mode == PLAN_DOWN;
+}
+
+bool plan_is_left(const struct plan *plan) {
+    return plan->options.no_load && plan->options.detach;
+}
+
+bool plan_command_wants(const struct plan *plan, const struct deployment_command *command,
+                        size_t container) {
+    const struct project_service *service = plan->containers[container].service;
+    return service->seatrial.role != PROJECT_ROLE_PREPARE &&
+           deployment_command_wants(command, service->name, service->seatrial.role);
 }
 
 size_t plan_role_count(const struct plan *plan, enum project_role role) {

@@ -9,7 +9,7 @@
  * A trial: check the hosts; build or find the images, bring them to the hosts, make networks and
  * volumes; run the prepare services to their end and fetch their output; create the containers;
  * start replicas and sidecars in the order of their dependencies and wait until they are healthy;
- * start the custom command; start the loaders, give several of them one time to begin at, and wait
+ * start the custom commands; start the loaders, give several of them one time to begin at, and wait
  * for their end; stop loaders, then replicas, then
  * sidecars; collect; remove. What comes after the load is cleanup: it is done whatever happened.
  *
@@ -44,8 +44,11 @@ struct plan_options {
     enum plan_mode mode;
     const char *run; /* the run's id */
     bool no_build_replica, no_build_loader;
+    bool no_push_replica, no_push_loader;
+    bool frozen;        /* nothing is built: what runs is what seatrial.lock says */
     bool keep;          /* leave stopped containers and networks after collection */
-    bool no_load;       /* leave the replicas running, without a loader */
+    bool no_load;       /* start the replicas, and no loader */
+    bool detach;        /* of no_load: leave them running; else hold until somebody ends it */
     bool machines_only; /* only look at the hosts */
     bool in_memory, no_merkle;
     bool copy_data;
@@ -77,7 +80,9 @@ struct plan_image {
     const struct project_service *service; /* the first that uses it; its build, if it is built */
     bool build;
     char *context; /* folder; NULL unless built */
-    bool carried;  /* from the builder to the hosts, by TRANSFER_IMAGE */
+    bool carried;  /* from the builder to the hosts, by TRANSFER_IMAGE or the registry */
+    char *remote;  /* its name in the registry that it goes through; NULL: it goes directly */
+    bool no_push;  /* it must be there already */
 };
 
 struct plan_port {
@@ -132,6 +137,13 @@ bool plan_on_host_network(const struct plan *plan, const struct plan_container *
 
 /* It deals with what an earlier plan has started: PLAN_COLLECT and PLAN_DOWN. */
 bool plan_is_rest(const struct plan *plan);
+
+/* What it starts is left running when all was good. */
+bool plan_is_left(const struct plan *plan);
+
+/* Whether a custom command of the deployment is run for this container. */
+bool plan_command_wants(const struct plan *plan, const struct deployment_command *command,
+                        size_t container);
 
 /* How many containers have this role. */
 size_t plan_role_count(const struct plan *plan, enum project_role role);

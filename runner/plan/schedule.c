@@ -105,6 +105,11 @@ void schedule_abort(struct schedule *s) {
     s->aborted = true;
 }
 
+void schedule_restore(struct schedule *s, size_t step, enum step_state state) {
+    assert(step < s->count && s->states[step] == STEP_WAITING && ended(state));
+    set(s, step, state);
+}
+
 bool schedule_done(const struct schedule *s) {
     return s->counts[STEP_WAITING] + s->counts[STEP_RUNNING] == 0;
 }

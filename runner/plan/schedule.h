@@ -51,6 +51,9 @@ void schedule_end(struct schedule *s, size_t step, enum step_state state);
 
 void schedule_abort(struct schedule *s);
 
+/* A step that ended before this schedule was made, as `state`; it does not abort the rest. */
+void schedule_restore(struct schedule *s, size_t step, enum step_state state);
+
 /* All steps have ended. */
 bool schedule_done(const struct schedule *s);
 

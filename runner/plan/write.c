@@ -62,6 +62,25 @@ static int host_width(const struct plan *plan) {
     return (int)width;
 }
 
+/* Which ones the step itself runs or begins. */
+static void write_commands(const struct plan *plan, const struct step *step, struct buffer *out) {
+    bool start = step->kind == STEP_START_COMMANDS;
+    const char *before = ":";
+    for (size_t k = 0; k < plan->deployment->runtime.command_count; k++) {
+        const struct deployment_command *command = &plan->deployment->runtime.commands[k];
+        bool here = false, now = start ? command->when == DEPLOYMENT_AT_START ||
+                                             command->when == DEPLOYMENT_AT_INTERVAL
+                                       : command->when == DEPLOYMENT_AT_END;
+        for (size_t i = 0; i < plan->container_count; i++)
+            here = here ||
+                   (plan->containers[i].host == step->host && plan_command_wants(plan, command, i));
+        if (!here || !now || !command->name)
+            continue;
+        buffer_format(out, "%s %s", before, command->name);
+        before = ",";
+    }
+}
+
 static void write_details(const struct plan *plan, const struct step *step, struct buffer *out) {
     switch (step->kind) {
     case STEP_BUILD_IMAGE:
@@ -75,6 +94,11 @@ static void write_details(const struct plan *plan, const struct step *step, stru
         break;
     case STEP_FETCH_OUTPUT:
         buffer_format(out, ": %s", plan->containers[step->subject].service->seatrial.output);
+        break;
+    case STEP_START_COMMANDS: write_commands(plan, step, out); break;
+    case STEP_STOP_COMMANDS:
+        if (!plan_is_rest(plan))
+            write_commands(plan, step, out);
         break;
     default: break;
     }

@@ -69,6 +69,14 @@ const char *host_engine(const struct host *host) {
     return host->engine;
 }
 
+bool host_is_of_engine(const struct host *host) {
+    return host->tunnel || text_starts(host->engine, "unix://");
+}
+
+const char *host_engine_socket(const struct host *host) {
+    return host->tunnel ? tunnel_engine_socket(host->tunnel) : NULL;
+}
+
 const struct host_ssh *host_ssh(const struct host *host) {
     return host->tunnel ? &host->ssh : NULL;
 }
@@ -94,6 +102,14 @@ int host_check_engine(struct host *host, const struct task *task, struct error *
 
 uint64_t host_reconnects(const struct host *host) {
     return host->tunnel ? tunnel_reconnects(host->tunnel) : 0;
+}
+
+bool host_is_short_of_sessions(const struct host *host) {
+    return host->tunnel && tunnel_is_short_of_sessions(host->tunnel);
+}
+
+bool host_engine_takes_sessions(const struct host *host) {
+    return host->tunnel && tunnel_engine_takes_sessions(host->tunnel);
 }
 
 /* ---- commands ---- */

@@ -57,8 +57,14 @@ static inline void host_closep(struct host **host) {
 const char *host_name(const struct host *host);
 bool host_is_local(const struct host *host);
 
+/* The machine on which its commands run is the engine's own; else the engine's is reached by the
+ * engine's API alone (DOCKER_HOST says tcp://). */
+bool host_is_of_engine(const struct host *host);
+
 /* For engine_open: "unix:///run/user/0/seatrial-x/r1.sock", or as DOCKER_HOST was. */
 const char *host_engine(const struct host *host);
+/* The path of its socket there, for commands; NULL for this machine. */
+const char *host_engine_socket(const struct host *host);
 
 /*
  * Whether the engine there takes connections. What a client only knows as a broken connection is
@@ -82,6 +88,12 @@ int host_await(struct host *host, const struct task *task, struct error *err);
 
 /* How often the connection was lost and made again. */
 uint64_t host_reconnects(const struct host *host);
+
+/* sshd has refused a session (MaxSessions), so that commands wait for one another: one that can be
+ * done without should not go on for long. */
+bool host_is_short_of_sessions(const struct host *host);
+/* Its engine is reached by a command there, so that each connection to it is a session. */
+bool host_engine_takes_sessions(const struct host *host);
 
 /* ---- commands ---- */
 

@@ -82,16 +82,10 @@ static int check_mode(const char *file, struct error *err) {
     return error_hint(err, "chmod 600 '%s'", file);
 }
 
-static void wipe(struct buffer *b) {
-    if (b->data)
-        explicit_bzero(b->data, b->capacity);
-    buffer_deinit(b);
-}
-
 /* 1: locked, as key_file_parse says. */
 static int read_private(const char *file, const char *passphrase, struct key_file *ret,
                         struct error *err) {
-    cleanup(wipe) struct buffer text = BUFFER_NULL;
+    cleanup(buffer_wipe) struct buffer text = BUFFER_NULL;
     if (file_read(file, KEY_FILE_SIZE_MAX, &text, err) < 0 || check_mode(file, err) < 0)
         return -1;
     int r = key_file_parse(buffer_string(&text), text.size, passphrase, ret, err);

@@ -17,12 +17,6 @@ void key_file_deinit(struct key_file *file) {
 }
 
 /* Bytes that were secret. */
-static void wipe(struct buffer *b) {
-    if (b->data)
-        explicit_bzero(b->data, b->capacity);
-    buffer_deinit(b);
-}
-
 /* ---- types ---- */
 
 static const struct {
@@ -299,7 +293,7 @@ static int parse_openssh(const void *data, size_t size, const char *passphrase,
     bool encrypted = c.cipher->openssl != NULL;
     if (encrypted && (!passphrase || !passphrase[0]))
         return 1;
-    cleanup(wipe) struct buffer text;
+    cleanup(buffer_wipe) struct buffer text;
     buffer_init(&text, KEY_FILE_SIZE_MAX);
     buffer_append(&text, c.secret.data, c.secret.size);
     struct error locked = ERROR_NULL;
@@ -311,7 +305,7 @@ static int parse_openssh(const void *data, size_t size, const char *passphrase,
 
 /* Without white space, which base64_decode refuses. */
 static int decode_lines(const char *text, size_t size, struct buffer *ret, struct error *err) {
-    cleanup(wipe) struct buffer compact;
+    cleanup(buffer_wipe) struct buffer compact;
     buffer_init(&compact, KEY_FILE_SIZE_MAX);
     for (size_t i = 0; i < size; i++)
         if (!isspace((unsigned char)text[i]))
@@ -335,7 +329,7 @@ static int parse(const char *text, size_t size, const char *passphrase, struct k
     const char *end = memmem(begin, rest, end_line, sizeof end_line - 1);
     if (!end)
         return error_set(err, ERROR_INVALID, "a private key of OpenSSH without its end");
-    cleanup(wipe) struct buffer data;
+    cleanup(buffer_wipe) struct buffer data;
     buffer_init(&data, KEY_FILE_SIZE_MAX);
     if (decode_lines(begin, (size_t)(end - begin), &data, err) < 0)
         return -1;

@@ -318,8 +318,20 @@ const struct target *tunnel_target(const struct tunnel *t) {
     return t->target;
 }
 
+const char *tunnel_engine_socket(const struct tunnel *t) {
+    return t->engine_socket;
+}
+
 const char *tunnel_identity_file(const struct tunnel *t) {
     return t->identity_file;
+}
+
+bool tunnel_is_short_of_sessions(const struct tunnel *t) {
+    return atomic_load(&t->short_of_sessions);
+}
+
+bool tunnel_engine_takes_sessions(const struct tunnel *t) {
+    return atomic_load(&t->engine_takes_sessions);
 }
 
 uint64_t tunnel_reconnects(struct tunnel *t) {

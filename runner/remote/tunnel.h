@@ -36,9 +36,13 @@ static inline void tunnel_closep(struct tunnel **tunnel) {
 
 /* Of its local socket. */
 const char *tunnel_socket(const struct tunnel *tunnel);
+const char *tunnel_engine_socket(const struct tunnel *tunnel);
 const struct target *tunnel_target(const struct tunnel *tunnel);
 const char *tunnel_identity_file(const struct tunnel *tunnel);
 uint64_t tunnel_reconnects(struct tunnel *tunnel);
+/* As host.h says. */
+bool tunnel_is_short_of_sessions(const struct tunnel *tunnel);
+bool tunnel_engine_takes_sessions(const struct tunnel *tunnel);
 
 /* Hands a job over, and waits for its end. */
 int tunnel_run(struct tunnel *tunnel, struct job *job, const struct task *task, struct error *err);

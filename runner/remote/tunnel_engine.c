@@ -76,6 +76,8 @@ void tunnel_engine_answered(struct tunnel *t, struct link *asked) {
     if (t->way_error.kind == ERROR_NONE)
         t->way =
             engine_way_answer(buffer_string(&asked->captured), t->engine_socket, &t->way_error);
+    atomic_store(&t->engine_takes_sessions,
+                 t->way == ENGINE_WAY_DIAL_STDIO || t->way == ENGINE_WAY_SUDO_DIAL_STDIO);
     if (t->way != ENGINE_WAY_UNKNOWN)
         return;
     t->way_asked = clock_instant();

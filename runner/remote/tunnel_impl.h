@@ -78,6 +78,9 @@ struct tunnel {
     uint64_t reconnects;
     char *identity_file;
 
+    /* Set by its thread for others to see. */
+    atomic_bool short_of_sessions, engine_takes_sessions;
+
     /* Of its thread. */
     bool gave_up; /* the first attempt failed, and that is that */
     bool fresh;   /* connected just now: whoever waits has waited */

@@ -84,6 +84,7 @@ static void session_refused(struct tunnel *t, struct link *link, const struct er
     struct instant now = clock_instant();
     if (open > 0) {
         t->sessions_max = open;
+        atomic_store(&t->short_of_sessions, true);
         t->no_session_since = INSTANT_NEVER;
     } else if (t->no_session_since.ns == INSTANT_NEVER.ns) {
         t->no_session_since = now; /* the last one may not be gone there yet */
@@ -505,6 +506,8 @@ static int pass(struct tunnel *t, struct error *err) {
 void tunnel_serve(struct tunnel *t, struct error *err) {
     t->way = ENGINE_WAY_UNKNOWN;
     t->sessions_max = 0;
+    atomic_store(&t->short_of_sessions, false);
+    atomic_store(&t->engine_takes_sessions, false);
     t->no_session_since = INSTANT_NEVER;
     t->session_retry = t->received_at = clock_instant();
     t->received_before = 0;

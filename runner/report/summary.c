@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SUMMARY_SCHEMA = 1, LAST_SIGNAL = 64 };
+enum { SUMMARY_SCHEMA = 1, LAST_SIGNAL = 64, SENTENCE_MAX = 4096 };
 
 static const char *const verdict_names[] = {
 #define X(verdict, name) [VERDICT_##verdict] = name,
@@ -19,14 +19,24 @@ const char *verdict_name(enum verdict verdict) {
     return verdict_names[verdict];
 }
 
-int report_exit_signal(const struct report_container *c) {
+static int status_signal(const struct report_container *c) {
     return c->ended && c->exit_code > 128 && c->exit_code <= 128 + LAST_SIGNAL
                ? (int)c->exit_code - 128
                : 0;
 }
 
+/* What it crashed of says more than that we had to kill what was left of it. */
+int report_exit_signal(const struct report_container *c) {
+    for (size_t i = 0; i < c->core_count; i++)
+        if (c->cores[i].signal)
+            return c->cores[i].signal;
+    return status_signal(c);
+}
+
 /* A replica or sidecar that ended before we stopped it, or whatever was killed by a fault. */
 static bool crashed(const struct report_container *c) {
+    if (c->core_count > 0)
+        return true;
     if (!c->ended)
         return false;
     if (c->oom_killed)
@@ -38,9 +48,9 @@ static bool crashed(const struct report_container *c) {
     /* These end by themselves; how, is judged by the steps that wait for it. */
     bool ends = text_equal(c->role, "loader") || text_equal(c->role, "prepare");
     if (!c->stopped_by_us)
-        return ends ? report_exit_signal(c) != 0 : true;
+        return ends ? status_signal(c) != 0 : true;
     /* After our SIGTERM 143 is the usual end, and 137 means that its grace was over. */
-    int signal = report_exit_signal(c);
+    int signal = status_signal(c);
     return signal != 0 && signal != 15 && signal != 9 && signal != 2;
 }
 
@@ -97,15 +107,65 @@ enum verdict report_verdict(const struct report_input *in) {
     return VERDICT_GOOD;
 }
 
+/* ---- crashes ---- */
+
+static void memory_sentence(const struct report_container *c, struct buffer *out) {
+    buffer_text(out, " was killed: out of memory");
+    if (c->memory_bytes > 0)
+        buffer_format(out, " (it may use %.1f MiB", (double)c->memory_bytes / (1 << 20));
+    else
+        buffer_text(out, " (it has no limit: the host's memory was used up");
+    if (c->memory_bytes_seen > 0)
+        buffer_format(out, "; %.1f MiB were seen", (double)c->memory_bytes_seen / (1 << 20));
+    buffer_text(out, ")");
+}
+
+static void core_sentence(const struct report_container *c, struct buffer *out) {
+    const struct report_core *core = &c->cores[0];
+    if (core->where)
+        buffer_format(out, ", in %s", core->where);
+    buffer_format(out, "; core dump in '%s'", core->path);
+    if (c->core_count > 1)
+        buffer_format(out, " (and %zu more)", c->core_count - 1);
+}
+
 static char *crash_sentence(const struct report_container *c) {
     int signal = report_exit_signal(c);
+    const struct report_core *core = c->core_count > 0 ? &c->cores[0] : NULL;
+    struct buffer out;
+    buffer_init(&out, SENTENCE_MAX);
+    if (core && !status_signal(c)) /* a part of it did, and it went on, or ended as it liked */
+        buffer_format(&out, "%s%sa process of ", core->program ? core->program : "",
+                      core->program ? ", " : "");
+    buffer_format(&out, "%s on %s", c->name, c->host);
     if (c->oom_killed)
-        return text_format("%s on %s was killed: out of memory", c->name, c->host);
-    if (signal)
-        return text_format("%s on %s was ended by signal %d (%s)", c->name, c->host, signal,
-                           strsignal(signal));
-    return text_format("%s on %s ended by itself with exit status %" PRId64, c->name, c->host,
-                       c->exit_code);
+        memory_sentence(c, &out);
+    else if (signal)
+        buffer_format(&out, " was ended by signal %d (%s)", signal, strsignal(signal));
+    else if (core)
+        buffer_text(&out, " crashed");
+    else
+        buffer_format(&out, " ended by itself with exit status %" PRId64, c->exit_code);
+    if (core)
+        core_sentence(c, &out);
+    return buffer_take(&out);
+}
+
+/* The better its end is known, the earlier it is told. */
+static int crash_rank(const struct report_container *c) {
+    if (!crashed(c))
+        return -1;
+    return c->core_count > 0 ? 0 : c->oom_killed || status_signal(c) ? 1 : 2;
+}
+enum { CRASH_RANKS = 3 };
+
+static void crash_reasons(const struct report_input *in, struct json *list) {
+    for (int rank = 0; rank < CRASH_RANKS; rank++)
+        for (size_t i = 0; i < in->container_count; i++)
+            if (crash_rank(&in->containers[i]) == rank) {
+                cleanup_free char *sentence = crash_sentence(&in->containers[i]);
+                json_append_text(list, sentence);
+            }
 }
 
 static char *load_sentence(const struct report_input *in) {
@@ -120,11 +180,7 @@ static char *load_sentence(const struct report_input *in) {
 
 static struct json *reasons(const struct report_input *in) {
     struct json *list = json_new_array();
-    for (size_t i = 0; i < in->container_count; i++)
-        if (crashed(&in->containers[i])) {
-            cleanup_free char *sentence = crash_sentence(&in->containers[i]);
-            json_append_text(list, sentence);
-        }
+    crash_reasons(in, list);
     for (size_t i = 0; i < in->agreement->reason_count; i++)
         json_append_text(list, in->agreement->reasons[i]);
     if (in->interrupted)
@@ -144,6 +200,18 @@ static void set_known(struct json *object, const char *key, const char *text) {
     json_set(object, key, text ? json_new_text(text) : json_new_null());
 }
 
+static void cores_json(const struct report_container *c, struct json *list) {
+    for (size_t i = 0; i < c->core_count; i++) {
+        const struct report_core *core = &c->cores[i];
+        struct json *object = json_append(list, json_new_object());
+        json_set_text(object, "path", core->path);
+        set_known(object, "program", core->program);
+        set_known(object, "build_id", core->build_id);
+        json_set(object, "signal", core->signal ? json_new_int(core->signal) : json_new_null());
+        set_known(object, "where", core->where);
+    }
+}
+
 static struct json *container_json(const struct report_container *c) {
     struct json *object = json_new_object();
     int signal = report_exit_signal(c);
@@ -157,6 +225,9 @@ static struct json *container_json(const struct report_container *c) {
     json_set(object, "exit_code", c->ended ? json_new_int(c->exit_code) : json_new_null());
     json_set(object, "signal", signal ? json_new_int(signal) : json_new_null());
     json_set_bool(object, "oom_killed", c->oom_killed);
+    json_set(object, "memory_limit_bytes",
+             c->memory_bytes > 0 ? json_new_int(c->memory_bytes) : json_new_null());
+    cores_json(c, json_set_array(object, "cores"));
     json_set_int(object, "restarts", c->restarts);
     return object;
 }
@@ -169,11 +240,14 @@ struct json *report_summary(const struct report_input *in) {
     json_set_text(summary, "verdict", verdict_name(report_verdict(in)));
     json_set(summary, "reasons", reasons(in));
     json_set(summary, "load", in->load ? json_copy_deep(in->load) : json_new_null());
+    if (json_count(in->loads_by_hand) > 0)
+        json_set(summary, "loads_by_hand", json_copy_deep(in->loads_by_hand));
     json_set(summary, "agreement", agreement_json(in->agreement));
     struct json *containers = json_set_array(summary, "containers");
     for (size_t i = 0; i < in->container_count; i++)
         if (in->containers[i].created)
             json_append(containers, container_json(&in->containers[i]));
+    json_set(summary, "resources", in->resources ? resources_json(in->resources) : json_new_null());
     struct json *left = json_set_array(summary, "left_behind");
     for (size_t i = 0; i < in->left_behind_count; i++)
         json_append_text(left, in->left_behind[i]);
@@ -211,6 +285,20 @@ static void load_text(const struct report_input *in, struct buffer *out) {
                   throughput, seconds);
     latency_text(in->load, out);
     report_loaders_text(in->load, out);
+}
+
+/* Each has a report of its own in its folder. */
+static void loads_by_hand_text(const struct json *loads, struct buffer *out) {
+    for (size_t i = 0; i < json_count(loads); i++) {
+        const struct json *one = json_at(loads, i), *load = json_member(one, "load");
+        buffer_format(out, "%s%s: %s", i == 0 ? "by hand     " : "            ",
+                      json_text_or_null(json_member(one, "folder")),
+                      json_text_or_null(json_member(one, "verdict")));
+        if (json_is_object(load))
+            buffer_format(out, ", %" PRId64 " of %" PRId64 " requests were acknowledged",
+                          load_count(load, "acknowledged"), load_count(load, "intended"));
+        buffer_text(out, "\n");
+    }
 }
 
 static void agreement_text(const struct agreement *a, bool expected, struct buffer *out) {
@@ -267,7 +355,10 @@ void report_text(const struct report_input *in, struct buffer *out) {
         indented(c->last_lines, out);
     }
     load_text(in, out);
+    loads_by_hand_text(in->loads_by_hand, out);
     agreement_text(in->agreement, in->agreement_expected, out);
+    if (in->resources)
+        resources_text(in->resources, out);
     containers_text(in, out);
     for (size_t i = 0; i < in->left_behind_count; i++)
         buffer_format(out, "%s%s\n", i == 0 ? "LEFT BEHIND " : "            ", in->left_behind[i]);

@@ -4,13 +4,13 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "runner/collect/files.h"
 #include "runner/engine/exec.h"
 #include "runner/run/describe.h"
 #include "runner/run/trial.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +18,7 @@ enum {
     LAST_LINES = 20,
     HOOK_OUTPUT_MAX = 64 << 10, /* of each of stdout and stderr */
     HOOK_SHOWN_MAX = 500,
+    GAPS_SHOWN_MAX = 10, /* of one container */
 };
 
 /* After its container has ended, a log comes to its end at once; this is for engines in trouble. */
@@ -130,6 +131,16 @@ int act_pre_stop(struct act *act, struct error *err) {
     return 0;
 }
 
+/* A runner before us may have stopped it, and not lived to see it: what ended by a fault of its own
+ * was not. */
+static bool was_stopped_by_us(const struct trial_container *c, const struct engine_container *now) {
+    static const int faults[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
+    bool fault = false;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        fault = fault || now->exit_code == 128 + faults[i];
+    return c->stop_begun && !c->ended && !fault;
+}
+
 int act_stop_container(struct act *act, struct error *err) {
     struct trial_container *c = record(act);
     struct task task = act_cleanup_task(act);
@@ -138,6 +149,7 @@ int act_stop_container(struct act *act, struct error *err) {
     if (r != 0)
         return r;
     bool running = state.running;
+    c->stopped_by_us = c->stopped_by_us || (!running && was_stopped_by_us(c, &state));
     if (running) {
         c->stopped_by_us = true;
         /* Told to the engine, so that the call has a deadline: one that stalls must not hold us. */
@@ -152,102 +164,67 @@ int act_stop_container(struct act *act, struct error *err) {
     return running || c->started ? 0 : 1;
 }
 
-/* The first one counts; but that the host was lost is what can be mended by trying again. */
-static void note_failure(struct error *first, const struct error *now) {
+void act_note_failure(struct error *first, const struct error *now) {
     if (first->kind == ERROR_NONE || now->kind == ERROR_UNREACHABLE)
         *first = *now;
 }
 
-static void collect_log(const struct act *act, const struct task *task, struct error *first) {
+static void warn_of_gaps(const struct act *act, const struct log_result *log) {
+    for (size_t i = 0; i < log->gap_count && i < GAPS_SHOWN_MAX; i++) {
+        const struct log_gap *gap = &log->gaps[i];
+        char from[WALL_TEXT_SIZE], to[WALL_TEXT_SIZE];
+        act_warn(act, "the engine %s what %s wrote between %s and %s: %s",
+                 gap->perhaps ? "may have lost some of" : "has lost", planned(act)->name,
+                 wall_text((struct wall_time){gap->from_ns}, from),
+                 wall_text((struct wall_time){gap->to_ns}, to), log_gap_reason_name(gap->reason));
+    }
+    if (log->gaps_all > GAPS_SHOWN_MAX)
+        act_warn(act,
+                 "the log of %s has %" PRIu64 " gaps in all: grep ' gap since ' in its output.log",
+                 planned(act)->name, log->gaps_all);
+}
+
+static void collect_log(const struct act *act, const struct engine_container *state,
+                        const struct task *task, struct error *first) {
     struct trial_container *c = record(act);
     struct error err = ERROR_NULL;
     if (c->log)
         log_follow_end(c->log, LOG_END_NS, &c->log_result);
     c->log = NULL;
-    if (c->log_result.complete)
-        return;
     cleanup_free char *path = path_join(c->folder, "output.log");
-    if (log_fetch(act->engine, c->id, planned(act)->service->tty, path, task, &c->log_result,
-                  &err) < 0) {
+    int r = log_complete(act->engine, state, path, task, &c->log_result, &err);
+    if (r < 0) {
         error_wrap(&err, "read the log again");
-        note_failure(first, &err);
+        act_note_failure(first, &err);
+        return;
     }
+    if (r == 1)
+        act_warn(act,
+                 "what %s writes is not in the results: its engine cannot read the log driver '%s'",
+                 planned(act)->name, state->log_driver);
+    warn_of_gaps(act, &c->log_result);
 }
 
 static void collect_record(const struct act *act, const struct engine_container *state,
                            struct error *first) {
     struct error err = ERROR_NULL;
     if (results_write_json(record(act)->folder, "container.json", state->json, &err) < 0)
-        note_failure(first, &err);
+        act_note_failure(first, &err);
 }
 
-/* What a container's own files must not replace. */
-static const char *const our_files[] = {"output.log", "container.json", "stats.jsonl",
-                                        "custom",     "cores",          NULL};
-
-/* `place`: in the order of collection. What was fetched by an earlier try is not fetched again. */
-static void fetch(const struct act *act, size_t place, struct files_want want,
-                  const struct task *task, struct error *first) {
-    struct trial_container *c = record(act);
-    struct error err = ERROR_NULL;
-    struct archive_stats stats = {0};
-    if (c->fetched[place])
-        return;
-    int r = files_fetch(act->engine, c->id, &want, task, &stats, &err);
-    if (r < 0) {
-        note_failure(first, &err);
-        return;
-    }
-    c->fetched[place] = true;
-    if (r == 1 && want.as == FILES_NAMED)
-        act_warn(act, "%s has no '%s' to collect", planned(act)->name, want.path);
-    if (r == 0 && stats.skipped)
-        act_warn(act, "%llu entries of '%s' in %s were not taken: links, devices or unsafe names",
-                 (unsigned long long)stats.skipped, want.path, planned(act)->name);
+/* It was made, and none of us has removed it. */
+static bool is_missed(const struct act *act) {
+    const struct trial_container *c = record(act);
+    return act->trial->plan->options.mode == PLAN_TRIAL && c->created && !c->removed &&
+           !act->trial->hosts[act->step->host].taken_over;
 }
 
-static void fetch_cores(const struct act *act, size_t place, const struct task *task,
-                        struct error *first) {
-    const char *cores = planned(act)->service->seatrial.cores;
-    if (!cores || !act->trial->plan->deployment->collect.cores || record(act)->fetched[place])
-        return;
-    cleanup_free char *folder = path_join(record(act)->folder, "cores");
-    fetch(act, place, (struct files_want){.path = cores, .as = FILES_CONTENTS, .folder = folder},
-          task, first);
-    files_remove_empty(folder);
-    if (file_exists(folder))
-        act_warn(act, "%s left core dumps: see '%s'", planned(act)->name, folder);
-}
-
-static size_t count_of(char *const *list) {
-    size_t count = 0;
-    while (list && list[count])
-        count++;
-    return count;
-}
-
-static void fetch_all(const struct act *act, const struct task *task, struct error *first) {
-    const struct project_seatrial *x = &planned(act)->service->seatrial;
-    const struct plan *plan = act->trial->plan;
-    struct trial_container *c = record(act);
-    size_t paths = count_of(x->collect), data = count_of(x->data), place = 0;
-    if (!plan->options.copy_data && !plan->deployment->collect.data)
-        data = 0;
-    if (!c->fetched)
-        c->fetched = mem_new_array(bool, 2 + paths + data);
-    cleanup_free const char **secrets = act_secret_paths(act);
-    struct files_want want = {.path = "/seatrial/out",
-                              .as = FILES_CONTENTS,
-                              .folder = c->folder,
-                              .kept = our_files,
-                              .without = secrets};
-    fetch(act, place++, want, task, first);
-    fetch_cores(act, place++, task, first);
-    want.as = FILES_NAMED;
-    for (size_t i = 0; i < paths + data; i++) {
-        want.path = i < paths ? x->collect[i] : x->data[i - paths];
-        fetch(act, place++, want, task, first);
-    }
+static int gone(const struct act *act, struct error *err) {
+    error_set(err, ERROR_NOT_FOUND,
+              "the container is not there any more: its files are lost, and so is what it wrote "
+              "after the last line of its output.log");
+    return error_hint(err, "somebody has removed it; what is there of it is in '%s'",
+                      record(act)->folder);
 }
 
 int act_collect_container(struct act *act, struct error *err) {
@@ -257,18 +234,17 @@ int act_collect_container(struct act *act, struct error *err) {
     cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
     int r = act_find_container(act, &task, &state, err);
     if (r != 0) {
-        struct log_result lost;
         if (c->log)
-            log_follow_end(c->log, 0, &lost);
+            log_follow_end(c->log, 0, &c->log_result);
         c->log = NULL;
-        return r;
+        return r < 0 || !is_missed(act) ? r : gone(act, err);
     }
     act_record_end(c, &state);
     if (file_make_folders(c->folder, 0755, err) < 0)
         return -1;
-    collect_log(act, &task, &first);
+    collect_log(act, &state, &task, &first);
     collect_record(act, &state, &first);
-    fetch_all(act, &task, &first);
+    act_fetch_files(act, &state, &task, &first);
     if (first.kind == ERROR_NONE)
         return 0;
     *err = first;
@@ -285,5 +261,6 @@ int act_remove_container(struct act *act, struct error *err) {
     if (engine_container_remove(act->engine, c->id, true, true, &task, err) < 0)
         return -1;
     c->removed = true;
+    act_forget_fetched(act);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "runner/engine/exec.h"
 #include "runner/run/describe.h"
 #include "runner/run/health.h"
+#include "runner/run/resume.h"
 #include "runner/run/trial.h"
 
 #include <inttypes.h>
@@ -45,6 +46,7 @@ static int check_image(const struct act *act, struct error *err) {
         return error_set(err, ERROR_FAILED,
                          "image '%s' moved while we worked: it was %s, the container has %s",
                          planned(act)->service->image, image->id, c->image_id);
+    act_expect_cores(act, state.working_dir);
     return 0;
 }
 
@@ -73,6 +75,9 @@ int act_create_container(struct act *act, struct error *err) {
     struct description d;
     describe_container(t->plan, planned(act), t->settings.owner,
                        t->hosts[act->step->host].files_path, &d);
+    const struct trial_image *image = trial_image(t, act->step->host, planned(act)->image);
+    if (image->by_id)
+        d.spec.image = image->id;
     /* Not cancelled by the first interrupt: an answer that nobody reads is a container that nobody
      * knows. It is short. */
     struct task task = act_cleanup_task(act);
@@ -101,6 +106,12 @@ static int await_host(void *arg, const struct task *task, struct error *err) {
     return trial_host_await(watch->trial, host, task, &engine, err);
 }
 
+static uint64_t connections_of_host(void *arg) {
+    const struct trial_watch *watch = arg;
+    size_t host = watch->trial->plan->containers[watch->container].host;
+    return host_reconnects(watch->trial->testbed->hosts[host].host);
+}
+
 /* A loader's lines are its progress: they are shown while they are written to output.log. */
 static int follow_log(const struct act *act, struct error *err) {
     struct trial_container *c = record(act);
@@ -110,11 +121,14 @@ static int follow_log(const struct act *act, struct error *err) {
     c->watch.trial = act->trial;
     c->watch.container = act->step->subject;
     const struct testbed_host *machine = &act->trial->testbed->hosts[act->step->host];
-    struct log_source source = {.engine = machine->engine,
-                                .container = c->id,
-                                .tty = planned(act)->service->tty,
-                                .await = host_is_local(act->host) ? NULL : await_host,
-                                .arg = &c->watch};
+    struct log_source source = {
+        .engine = machine->engine,
+        .container = c->id,
+        .tty = planned(act)->service->tty,
+        .clock_offset_ns = act->trial->hosts[act->step->host].clock.offset_ns,
+        .await = host_is_local(act->host) ? NULL : await_host,
+        .connections = host_is_local(act->host) ? NULL : connections_of_host,
+        .arg = &c->watch};
     cleanup_free char *path = path_join(c->folder, "output.log");
     return log_follow_start(&source, path, watch, &c->log, err);
 }
@@ -138,6 +152,7 @@ int act_start_container(struct act *act, struct error *err) {
     if (r < 0 || (r == 0 && engine_container_start(act->engine, c->id, &task, err) < 0))
         return -1;
     c->started = true;
+    act_sample_container(act);
     return c->log ? 0 : follow_log(act, err);
 }
 
@@ -148,6 +163,7 @@ void act_record_end(struct trial_container *c, const struct engine_container *st
     c->exit_code = state->exit_code;
     c->oom_killed = state->oom_killed;
     c->restarts = state->restarts;
+    c->memory_bytes = state->memory_bytes;
 }
 
 static int ended_early(const struct act *act, const struct engine_container *state,
@@ -212,14 +228,48 @@ int act_wait_healthy(struct act *act, struct error *err) {
     return -1;
 }
 
+/* When a load began that a runner before us has waited for: by the wall, which may have jumped. */
+static struct instant load_begun(const struct act *act) {
+    const struct trial_resume *resume = act->trial->settings.resume;
+    if (!resume || resume->log.steps[act->step_index].begun.ns == 0)
+        return act->begun;
+    int64_t gone_ns = clock_wall().ns - resume->log.steps[act->step_index].begun.ns;
+    uint64_t ns = gone_ns > 0 ? (uint64_t)gone_ns : 0;
+    return (struct instant){.ns = ns < act->begun.ns ? act->begun.ns - ns : 0};
+}
+
+/* One that has ended while nobody waited for it did so in time, as far as we know. 1: it runs. */
+static int has_ended_unseen(const struct act *act, const struct task *task, int64_t *ret_exit_code,
+                            struct error *err) {
+    cleanup(engine_container_deinit) struct engine_container state = ENGINE_CONTAINER_NULL;
+    int r = engine_container_inspect(act->engine, record(act)->id, task, &state, err);
+    if (r < 0)
+        return -1;
+    if (r == 1)
+        return error_set(err, ERROR_NOT_FOUND, "it was removed by somebody else");
+    if (state.running)
+        return 1;
+    *ret_exit_code = state.exit_code;
+    return 0;
+}
+
+static int await_exit(const struct act *act, const struct task *task, int64_t *ret_exit_code,
+                      struct error *err) {
+    struct task look = act_forward_task(act);
+    int r = act->tries > 0 ? has_ended_unseen(act, &look, ret_exit_code, err) : 1;
+    return r == 1 ? engine_container_wait(act->engine, record(act)->id, task, ret_exit_code, err)
+                  : r;
+}
+
 int act_wait_exit(struct act *act, struct error *err) {
     bool loader = planned(act)->service->seatrial.role == PROJECT_ROLE_LOADER;
     int64_t timeout_s = act->trial->plan->deployment->general.loader_timeout_sec;
     struct task task = act_forward_task(act);
     if (loader && timeout_s > 0)
-        task.deadline = instant_after(act->begun, (uint64_t)timeout_s * NS_PER_SEC + act->lost_ns);
+        task.deadline =
+            instant_after(load_begun(act), (uint64_t)timeout_s * NS_PER_SEC + act->lost_ns);
     int64_t exit_code;
-    if (engine_container_wait(act->engine, record(act)->id, &task, &exit_code, err) < 0) {
+    if (await_exit(act, &task, &exit_code, err) < 0) {
         if (err->kind == ERROR_TIMEOUT && instant_passed(task.deadline, clock_instant())) {
             error_set(err, ERROR_TIMEOUT, "the load did not end within %" PRId64 " s", timeout_s);
             error_hint(err, "general.loader_timeout_sec allows more time");

@@ -39,13 +39,17 @@ static bool gets_files(const struct act *act, const struct plan_container *c) {
                                           c->service->seatrial.role == PROJECT_ROLE_LOADER);
 }
 
-static void list_folder(struct archive_list *list, const char *container,
+static void list_folder(struct archive_list *list, const struct plan_container *planned,
                         const struct buffer *cluster, const struct buffer *properties) {
+    const char *container = planned->name;
+    cleanup_free char *cores = path_join(container, "cores");
     cleanup_free char *out = path_join(container, "out");
     cleanup_free char *cluster_path = path_join(container, "cluster.yaml");
     cleanup_free char *properties_path = path_join(container, "log4cplus.properties");
     archive_list_directory(list, container, 0755);
     archive_list_directory(list, out, 01777);
+    if (describe_cores_are_ours(planned->service))
+        archive_list_directory(list, cores, 01777);
     archive_list_file(list, cluster_path, 0644, cluster->data, cluster->size);
     if (properties->data)
         archive_list_file(list, properties_path, 0644, properties->data, properties->size);
@@ -64,7 +68,7 @@ static int list_files(const struct act *act, struct archive_list **ret_list, str
         return -1;
     for (size_t i = 0; i < t->plan->container_count; i++)
         if (gets_files(act, &t->plan->containers[i]))
-            list_folder(list, t->plan->containers[i].name, &cluster, &properties);
+            list_folder(list, &t->plan->containers[i], &cluster, &properties);
     *ret_list = take_ptr(list);
     return 0;
 }
@@ -190,7 +194,7 @@ static int remove_all_of_run(const struct act *act, struct error *err) {
 int act_remove_files(struct act *act, struct error *err) {
     struct trial_host *host = record(act);
     struct task task = act_cleanup_task(act);
-    if (act->trial->plan->options.mode == PLAN_DOWN)
+    if (act->trial->plan->options.mode == PLAN_DOWN || act->trial->settings.resume)
         return remove_all_of_run(act, err);
     if (!host->files_volume)
         return 1;

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACTS_MAX_BYTES = 64 << 10 };
-
 /* Timestamps of different hosts are compared by people: this much would mislead them. */
 #define CLOCK_OFFSET_NS_WARN (100 * NS_PER_MS)
 
@@ -71,7 +69,8 @@ static int remove_rest(const struct act *act, const struct place *p, struct erro
             return error_wrap(err, "remove network '%s' of an earlier trial",
                               p->networks.entries[i].name);
     for (size_t i = 0; i < p->volumes.count; i++)
-        if (engine_volume_remove(act->engine, p->volumes.entries[i].name, &task, err) < 0)
+        if (!json_member(p->volumes.entries[i].labels, LABEL_LOCK) && /* the next step's business */
+            engine_volume_remove(act->engine, p->volumes.entries[i].name, &task, err) < 0)
             return error_wrap(err, "remove volume '%s' of an earlier trial",
                               p->volumes.entries[i].name);
     return 0;
@@ -93,7 +92,10 @@ static int taken(const struct act *act, const struct engine_container_list *list
         err, ERROR_CONFLICT, "project '%s' already has %zu containers there (first: %s, of run %s)",
         act->trial->plan->project->name, list->count, list->entries[0].name, run ? run : "unknown");
     if (ours(act, list))
-        return error_hint(err, "`seatrial down` removes them, --clean-remote does it by the way");
+        return error_hint(err,
+                          "`seatrial down` removes them, --clean-remote does it by the way; if "
+                          "their runner died, `seatrial run --resume %s` goes on",
+                          run ? run : "RUN");
     return error_hint(err, "they are not ours: choose another project name with -p");
 }
 
@@ -101,6 +103,8 @@ static int taken(const struct act *act, const struct engine_container_list *list
 static int check_place(const struct act *act, struct error *err) {
     const struct trial *t = act->trial;
     struct task task = check_task();
+    if (t->settings.resume)
+        return 0; /* it is ours since its runner died */
     const struct engine_pair any[] = {{LABEL_PROJECT, t->plan->project->name}, {NULL, NULL}};
     const struct engine_pair of_ours[] = {
         {LABEL_PROJECT, t->plan->project->name}, {LABEL_OWNER, t->settings.owner}, {NULL, NULL}};
@@ -121,63 +125,15 @@ static int check_place(const struct act *act, struct error *err) {
 
 /* ---- the machine ---- */
 
-struct facts {
-    char core_pattern[256];
-    uint64_t disk_free_bytes; /* where the engine keeps its things; UINT64_MAX: not known */
-    uint64_t open_files_max;  /* that a process may have at most; UINT64_MAX: not known */
-};
-
-/* What follows "NAME " at the beginning of a line, up to its end; NULL when there is none. */
-static const char *fact(const char *text, const char *name, size_t *ret_size) {
-    size_t size = strlen(name);
-    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-        if (strncmp(line, name, size) == 0 && line[size] == ' ') {
-            *ret_size = strcspn(line + size + 1, "\n");
-            return line + size + 1;
-        }
-    return NULL;
-}
-
-static uint64_t number_fact(const char *text, const char *name, uint64_t factor) {
-    struct error ignored = ERROR_NULL;
-    size_t size;
-    uint64_t number;
-    const char *value = fact(text, name, &size);
-    cleanup_free char *digits = value ? text_format("%.*s", (int)size, value) : NULL;
-    if (!digits || text_to_u64(digits, 0, UINT64_MAX / factor, &number, &ignored) < 0)
-        return UINT64_MAX;
-    return number * factor;
-}
-
-/* All in one command: one round trip to a host that may be far away. */
-static int read_facts(const struct act *act, const char *root, struct facts *ret,
-                      struct error *err) {
-    struct task task = check_task();
-    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
-    cleanup_free char *quoted = host_quote(*root ? root : "/var/lib/docker");
-    cleanup_free char *command =
-        text_format("printf 'core %%s\\n' \"$(cat /proc/sys/kernel/core_pattern)\"\n"
-                    "printf 'files %%s\\n' \"$(cat /proc/sys/fs/nr_open)\"\n"
-                    "set -- $(df -Pk -- %s | tail -n 1)\n"
-                    "printf 'disk %%s\\n' \"$4\"\n",
-                    quoted);
-    if (host_exec_text(act->host, command, FACTS_MAX_BYTES, &task, &text, err) < 0)
-        return -1;
-    size_t size = 0;
-    const char *pattern = fact(buffer_string(&text), "core", &size);
-    snprintf(ret->core_pattern, sizeof ret->core_pattern, "%.*s", (int)size,
-             pattern ? pattern : "");
-    ret->disk_free_bytes = number_fact(buffer_string(&text), "disk", 1024);
-    ret->open_files_max = number_fact(buffer_string(&text), "files", 1);
-    return 0;
-}
-
+/* What is the same for all services; what each of them does about it, is seen when its containers
+ * are made. */
 static void check_core_pattern(const struct act *act, const char *pattern) {
     char shown[80];
     if (pattern[0] == '|')
         act_warn(act,
                  "host %s pipes core dumps to a program (%s): they will not be collected; "
-                 "`sysctl kernel.core_pattern=core` would keep them in the containers",
+                 "`sysctl kernel.core_pattern=" DESCRIBE_CORES "/core.%%e.%%p` there would keep "
+                 "them in the containers",
                  name_of(act), text_safe(pattern + 1, shown, sizeof shown));
 }
 
@@ -228,21 +184,20 @@ static int check_open_files(const struct act *act, uint64_t most, struct error *
     return 0;
 }
 
-/* Is the machine on which we run commands the engine's own? */
-static bool is_engines_machine(const struct act *act) {
-    return !host_is_local(act->host) || text_starts(host_engine(act->host), "unix://");
-}
-
 static int check_machine(const struct act *act, const char *root, struct error *err) {
-    struct facts facts = {.core_pattern = ""};
-    if (!is_engines_machine(act))
+    struct host_facts *facts = &record(act)->facts;
+    struct task task = check_task();
+    if (!host_is_of_engine(act->host))
         return 0;
-    if (read_facts(act, root, &facts, err) < 0)
+    if (host_facts_ask(act->host, *root ? root : "/var/lib/docker", &task, facts, err) < 0)
         return error_wrap(err, "look at the machine");
-    check_core_pattern(act, facts.core_pattern);
-    if (check_disk(act, root, facts.disk_free_bytes, err) < 0)
+    record(act)->has_facts = true;
+    check_core_pattern(act, facts->core_pattern);
+    if (act->trial->settings.resume)
+        return 0; /* what a trial has used up must not keep it from being collected */
+    if (check_disk(act, root, facts->disk_free_bytes, err) < 0)
         return -1;
-    return check_open_files(act, facts.open_files_max, err);
+    return check_open_files(act, facts->open_files_max, err);
 }
 
 static int check_clock(const struct act *act, struct error *err) {
@@ -278,6 +233,7 @@ static int check_engine(const struct act *act, struct engine_info *info, struct 
     replace(&host->kernel, info->kernel_version);
     replace(&host->storage_driver, info->storage_driver);
     host->cpus = info->cpus;
+    host->podman = info->podman;
     host->memory_bytes = info->memory_bytes;
     host->api_minor = engine_api_minor(act->engine);
     act_say(act, "engine %s, API 1.%d, %lld CPUs, %lld MiB", info->server_version, host->api_minor,

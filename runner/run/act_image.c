@@ -1,106 +1,42 @@
 /* Steps about images: build them from their context, or find them. */
 
-#include "images/context.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
-#include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/run/build.h"
+#include "runner/run/pin.h"
 #include "runner/run/trial.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUILD_TAIL_MAX = 3000 }; /* of a failed build's output, shown in its error */
-
-struct build {
-    const struct act *act;
-    struct context *context;
-    FILE *log;
-    struct buffer line; /* the line that is being written */
-    struct buffer tail;
-};
-
-static void keep_tail(struct buffer *tail, const char *text, size_t size) {
-    if (size > BUILD_TAIL_MAX) {
-        text += size - BUILD_TAIL_MAX;
-        size = BUILD_TAIL_MAX;
-    }
-    if (tail->size + size > BUILD_TAIL_MAX)
-        buffer_consume(tail, tail->size + size - BUILD_TAIL_MAX);
-    buffer_append(tail, text, size);
+static const struct plan_image *planned(const struct act *act) {
+    return &act->trial->plan->images[act->step->subject];
 }
 
-static void show_lines(struct build *b, const char *text) {
-    for (; *text; text++) {
-        if (*text != '\n') {
-            if (b->line.size < 512)
-                buffer_append(&b->line, text, 1);
-            continue;
-        }
-        if (b->line.size)
-            act_say(b->act, "%s", buffer_string(&b->line));
-        buffer_clear(&b->line);
-    }
+static struct trial_image *record(const struct act *act) {
+    return trial_image(act->trial, act->step->host, act->step->subject);
 }
 
-static int on_build_event(void *arg, const struct engine_build_event *event, struct error *err) {
-    (void)err;
-    struct build *b = arg;
-    switch (event->kind) {
-    case ENGINE_BUILD_TEXT:
-        fputs(event->text, b->log);
-        keep_tail(&b->tail, event->text, strlen(event->text));
-        show_lines(b, event->text);
-        break;
-    case ENGINE_BUILD_STATUS:
-        fprintf(b->log, "%s %s %s\n", event->id, event->text, event->progress);
-        break;
-    case ENGINE_BUILD_IMAGE: fprintf(b->log, "image %s\n", event->id); break;
-    case ENGINE_BUILD_ERROR: fprintf(b->log, "error: %s\n", event->text); break;
-    }
-    return 0;
+/* What is locked for the step's image; NULL: nothing. */
+static const struct locked_image *locked(const struct act *act) {
+    const struct image_lock *lock = act->trial->settings.images;
+    return lock ? image_lock_find(lock, planned(act)->reference) : NULL;
 }
 
-/* The service's image name and its further tags. */
-static const char **tags_of(const struct project_service *service) {
-    size_t count = 0;
-    while (service->build->tags && service->build->tags[count])
-        count++;
-    const char **tags = mem_new_array(const char *, count + 2);
-    tags[0] = service->image;
-    for (size_t i = 0; i < count; i++)
-        tags[i + 1] = service->build->tags[i];
-    return tags;
+/* Takes what `image` points to. */
+static void remember(struct trial_image *record, struct locked_image *image) {
+    snprintf(record->id, sizeof record->id, "%s", image->id);
+    locked_image_deinit(&record->locked);
+    record->locked = *image;
+    *image = (struct locked_image){.reference = NULL};
 }
 
-static struct engine_pair *pairs_of(const struct env_pair *from) {
-    size_t count = env_pairs_count(from);
-    struct engine_pair *to = mem_new_array(struct engine_pair, count + 1);
-    for (size_t i = 0; i < count; i++)
-        to[i] = (struct engine_pair){from[i].name, from[i].value};
-    return to;
-}
+/* ---- build ---- */
 
-static int send_build(struct build *b, const struct project_service *service,
-                      struct trial_image *image, struct error *err) {
-    const struct project_build *wanted = service->build;
-    cleanup_free const char **tags = tags_of(service);
-    cleanup_free struct engine_pair *args = pairs_of(wanted->args);
-    cleanup_free struct engine_pair *labels = pairs_of(wanted->labels);
-    struct engine_build build = {.tags = tags,
-                                 .dockerfile = context_dockerfile(b->context),
-                                 .target = wanted->target,
-                                 .args = args,
-                                 .labels = labels,
-                                 .network_mode = wanted->network,
-                                 .no_cache = wanted->no_cache,
-                                 .pull = wanted->pull,
-                                 .context = context_source(b->context),
-                                 .on_event = on_build_event,
-                                 .arg = b};
-    struct task task = act_forward_task(b->act);
-    return engine_image_build(b->act->engine, &build, &task, image->id, err);
+static void say(void *arg, const char *text) {
+    act_say(arg, "%s", text);
 }
 
 static FILE *open_build_log(const struct act *act, const char *reference, char **ret_path,
@@ -118,97 +54,128 @@ static FILE *open_build_log(const struct act *act, const char *reference, char *
     return log;
 }
 
-static void build_deinit(struct build *b) {
-    if (b->context)
-        context_free(b->context);
-    if (b->log)
-        fclose(b->log);
-    buffer_deinit(&b->line);
-    buffer_deinit(&b->tail);
-}
-
-/* "" when there is no such image. */
-static int current_id(const struct act *act, const char *reference,
-                      char ret_id[ENGINE_IMAGE_ID_SIZE], struct error *err) {
-    struct task task = act_forward_task(act);
-    cleanup(engine_image_deinit) struct engine_image image = ENGINE_IMAGE_NULL;
-    int r = engine_image_inspect(act->engine, reference, &task, &image, err);
-    if (r < 0)
-        return -1;
-    snprintf(ret_id, ENGINE_IMAGE_ID_SIZE, "%s", r == 0 ? image.id : "");
-    return 0;
-}
-
-static void say_built(const struct act *act, const struct trial_image *image,
-                      const struct context_result *sent) {
-    act_say(act, "%s %.19s, context of %llu files, %.1f MB, %.19s",
-            image->unchanged ? "unchanged" : "built", image->id, (unsigned long long)sent->files,
-            (double)sent->bytes / 1e6, sent->digest);
-}
-
-/* The engine's message says which step failed; the output before it says why. */
-static void append_output(const struct buffer *tail, struct error *err) {
-    cleanup(buffer_deinit) struct buffer shown;
-    buffer_init(&shown, sizeof err->text);
-    text_harmless(&shown, buffer_string(tail), tail->size);
-    size_t size = strlen(err->text);
-    if (tail->size)
-        snprintf(err->text + size, sizeof err->text - size, "\nits last output:\n%s",
-                 buffer_string(&shown));
+static const char *results_root(const struct act *act) {
+    const char *root = act->trial->settings.results_root;
+    return root ? root : act->trial->plan->deployment->local.perf_test_root;
 }
 
 int act_build_image(struct act *act, struct error *err) {
-    const struct plan_image *plan = &act->trial->plan->images[act->step->subject];
-    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
-    cleanup(build_deinit) struct build b = {.act = act};
-    buffer_init(&b.line, 1024);
-    buffer_init(&b.tail, 2 * BUILD_TAIL_MAX);
+    const struct plan_image *plan = planned(act);
+    struct trial_image *image = record(act);
     cleanup_free char *log_path = NULL;
-    char before[ENGINE_IMAGE_ID_SIZE];
-    struct context_options options = {.root = plan->context,
-                                      .dockerfile = plan->service->build->dockerfile};
-    b.log = open_build_log(act, plan->reference, &log_path, err);
-    if (!b.log || current_id(act, plan->reference, before, err) < 0 ||
-        context_open(&options, &b.context, err) < 0)
+    cleanup_fclose FILE *log = open_build_log(act, plan->reference, &log_path, err);
+    if (!log)
         return -1;
-
-    if (send_build(&b, plan->service, image, err) < 0) {
-        append_output(&b.tail, err);
-        error_hint(err, "the whole output is in '%s'", log_path);
+    cleanup(build_made_deinit) struct build_made made = BUILD_MADE_NULL;
+    const char *left_out[] = {act->trial->settings.images_path, results_root(act), NULL};
+    struct build_wanted wanted = {.service = plan->service,
+                                  .reference = plan->reference,
+                                  .context = plan->context,
+                                  .left_out = left_out[0] ? left_out : left_out + 1,
+                                  .owner = act->trial->settings.owner,
+                                  .registries = &act->trial->registries,
+                                  .lock = act->trial->settings.images,
+                                  .log = log,
+                                  .say = say,
+                                  .arg = act};
+    struct task task = act_forward_task(act);
+    if (build_image(act->engine, &wanted, &task, &made, err) < 0) {
         image->id[0] = '\0';
-        return -1;
+        return error_hint(err, "the whole output is in '%s'", log_path);
     }
-    struct context_result sent;
-    if (context_result(b.context, &sent, err) < 0) {
-        image->id[0] = '\0';
-        return -1;
-    }
+    cleanup_free char *summary = build_summary(&made);
+    act_say(act, "%s", summary);
     free(image->context);
-    image->context = text_dup(sent.digest);
-    image->unchanged = strcmp(before, image->id) == 0;
-    say_built(act, image, &sent);
+    image->context = text_dup(made.context.digest);
+    image->unchanged = made.unchanged;
+    remember(image, &made.locked);
+    return 0;
+}
+
+/* ---- find ---- */
+
+static int nothing_there(const struct act *act, struct error *err) {
+    const struct plan_image *plan = planned(act);
+    bool frozen = act->trial->plan->options.frozen;
+    error_set(err, ERROR_NOT_FOUND, "there is no image '%s' on the engine", plan->reference);
+    return error_hint(err, plan->service->build && frozen ? "build it: leave --frozen out"
+                           : plan->service->build
+                               ? "build it: leave --no-build out"
+                               : "give the service a `build:`, or pull the image before");
+}
+
+/* The name leads elsewhere by now, but what was locked is still there: without --no-build it would
+ * be built, and with it the locked image is what is wanted. 1: it is not there. */
+static int find_by_id(const struct act *act, const struct locked_image *pinned,
+                      struct locked_image *ret, struct error *err) {
+    struct task task = act_forward_task(act);
+    int r = pin_look(act->engine, pinned->id, pinned->reference, &task, ret, err);
+    if (r == 0)
+        act_warn(act, "'%s' is another image by now: the locked %.19s is used", pinned->reference,
+                 pinned->id);
+    if (r == 1)
+        act_warn(act,
+                 "'%s' is not the locked %.19s, which is not on the engine: it is used as it is",
+                 pinned->reference, pinned->id);
+    return r;
+}
+
+/* It is not the locked one: where it would be built otherwise, that is what is meant. 1: what was
+ * found is used. */
+static int use_locked(struct act *act, const struct locked_image *pinned,
+                      struct locked_image *image, struct error *err) {
+    struct locked_image other = {.reference = NULL};
+    int r = planned(act)->service->build ? find_by_id(act, pinned, &other, err) : 1;
+    if (r != 0)
+        return r;
+    locked_image_deinit(image);
+    *image = other;
+    record(act)->by_id = true;
+    free(record(act)->digest);
+    record(act)->digest = NULL;
+    return 0;
+}
+
+int act_found_image(struct act *act, const struct engine_image *found, struct error *err) {
+    const struct plan_image *plan = planned(act);
+    const struct locked_image *pinned = locked(act);
+    bool frozen = act->trial->plan->options.frozen;
+    if (frozen && !pinned)
+        return error_set(err, ERROR_CONFIG, "%s has no image '%s'", IMAGE_LOCK_NAME,
+                         plan->reference);
+    if (frozen && pin_check(pinned, found, err) < 0)
+        return -1;
+    cleanup(locked_image_deinit) struct locked_image image = pin_of(found, plan->reference);
+    free(record(act)->digest);
+    record(act)->digest = text_dup(pin_digest(found));
+    bool fits = pinned && pin_fits(pinned, found);
+    if (pinned && !fits) {
+        int r = use_locked(act, pinned, &image, err);
+        if (r < 0)
+            return -1;
+        fits = r == 0;
+    }
+    if (fits)
+        locked_image_copy_build(&image, pinned);
+    if (pinned && !fits)
+        act_say(act, "%.19s, it was %.19s when it was locked", image.id, pinned->id);
+    else
+        act_say(act, "%s", image.digest ? image.digest : image.id);
+    remember(record(act), &image);
     return 0;
 }
 
 int act_find_image(struct act *act, struct error *err) {
-    const struct plan_image *plan = &act->trial->plan->images[act->step->subject];
-    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
+    const struct plan_image *plan = planned(act);
+    const struct locked_image *pinned = locked(act);
     struct task task = act_forward_task(act);
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
     int r = engine_image_inspect(act->engine, plan->reference, &task, &found, err);
+    if (r == 1 && pinned) {
+        r = engine_image_inspect(act->engine, pinned->id, &task, &found, err);
+        record(act)->by_id = r == 0;
+    }
     if (r < 0)
         return -1;
-    if (r == 1) {
-        error_set(err, ERROR_NOT_FOUND, "there is no image '%s' on the engine", plan->reference);
-        return error_hint(err, plan->service->build
-                                   ? "build it: leave --no-build out"
-                                   : "give the service a `build:`, or pull the image before "
-                                     "(pulling is not supported yet)");
-    }
-    snprintf(image->id, sizeof image->id, "%s", found.id);
-    const char *digest = json_text_or_null(json_at(found.digests, 0));
-    free(image->digest);
-    image->digest = text_dup(digest);
-    act_say(act, "%s", digest ? digest : found.id);
-    return 0;
+    return r == 1 ? nothing_there(act, err) : act_found_image(act, &found, err);
 }

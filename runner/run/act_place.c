@@ -10,6 +10,7 @@
 #include "runner/engine/network.h"
 #include "runner/engine/volume.h"
 #include "runner/run/describe.h"
+#include "runner/run/prepared.h"
 #include "runner/run/trial.h"
 
 #include <stdlib.h>
@@ -220,19 +221,30 @@ static int make_parents(const struct act *act, const char *path, struct error *e
                               &tar, &task, err);
 }
 
-/* The tar that came out of one container goes into another as it is: the engine unpacks it there.
- */
+static int select_part(const struct act *act, const struct trial_container *source,
+                       const char *path, struct buffer *ret, struct error *err) {
+    const struct plan_container *planned = &act->trial->plan->containers[act->step->subject];
+    cleanup_free char *own =
+        text_format("%s-%zu", project_role_name(planned->service->seatrial.role), planned->index);
+    buffer_init(ret, PREPARED_MAX_BYTES);
+    return prepared_select(&source->prepared, strrchr(path, '/') + 1, own, ret, err);
+}
+
+/* The tar that came out of one container goes into another but for what is others' alone: the
+ * engine unpacks it there. */
 static int put_output(const struct act *act, size_t from, struct error *err) {
     const struct trial *t = act->trial;
     const struct trial_container *source = &t->containers[from];
     struct task task = act_cleanup_task(act);
-    cleanup_free char *folder = path_folder(t->plan->containers[from].service->seatrial.output);
+    const char *path = t->plan->containers[from].service->seatrial.output;
+    cleanup_free char *folder = path_folder(path);
+    cleanup(prepared_forget) struct buffer part = BUFFER_NULL;
     if (!source->prepared.data)
         return error_set(err, ERROR_NOT_FOUND, "what '%s' prepared is not there",
                          t->plan->containers[from].name);
-    if (make_parents(act, folder, err) < 0 ||
+    if (select_part(act, source, path, &part, err) < 0 || make_parents(act, folder, err) < 0 ||
         engine_archive_put_memory(act->engine, t->containers[act->step->subject].id, folder,
-                                  source->prepared.data, source->prepared.size, &task, err) < 0)
+                                  part.data, part.size, &task, err) < 0)
         return error_wrap(err, "put what '%s' prepared into the container",
                           t->plan->containers[from].name);
     return 0;

@@ -7,7 +7,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/engine/transfer.h"
-#include "runner/run/trial.h"
+#include "runner/run/host_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,10 +86,7 @@ static ssize_t pull_from_pipe(void *arg, void *data, size_t size, struct error *
         return error_set_os(err, ERROR_IO, errno, "read from a pipe");
     if (n == 0 && !s->saved) {
         *err = s->saver_err;
-        /* It is not the host of this step that was lost. */
-        if (err->kind == ERROR_UNREACHABLE)
-            err->kind = ERROR_FAILED;
-        return error_wrap(err, "the engine that has the image");
+        return host_image_not_ours(err);
     }
     s->bytes += (uint64_t)n;
     say_progress(s);
@@ -134,61 +131,16 @@ static int stream_image(const struct act *act, struct engine *from,
     return r;
 }
 
-/* ---- is it the same? ---- */
-
-static const struct json *layers(const struct engine_image *image) {
-    return json_find(image->json, "RootFS.Layers");
-}
-
-/* Engines may count ids differently (of the configuration, of the manifest): then layer by layer.
- */
-static bool same(const struct engine_image *a, const struct engine_image *b) {
-    return text_equal(a->id, b->id) ||
-           (json_count(layers(a)) > 0 && json_same(layers(a), layers(b)));
-}
-
-static void remember(const struct act *act, const struct engine_image *found) {
-    struct trial_image *image = trial_image(act->trial, act->step->host, act->step->subject);
-    snprintf(image->id, sizeof image->id, "%s", found->id);
-    free(image->digest);
-    image->digest = text_dup(json_text_or_null(json_at(found->digests, 0)));
-}
-
-/* What is there under `name` is the wanted image, gets the plan's reference, and is the host's
- * image from now on. Returns 1 when it is not there, or another one. */
-static int take(const struct act *act, const struct engine_image *wanted, const char *name,
-                struct error *err) {
-    const char *reference = act->trial->plan->images[act->step->subject].reference;
-    struct task task = act_forward_task(act);
-    cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
-    int r = engine_image_inspect(act->engine, name, &task, &found, err);
-    if (r != 0)
-        return r;
-    if (!same(wanted, &found))
-        return 1;
-    if (!text_equal(name, reference) &&
-        engine_image_tag(act->engine, found.id, reference, &task, err) < 0)
-        return -1;
-    remember(act, &found);
-    return 0;
-}
-
-/* 0: the host has it already, and now under its name; 1: it has not. */
-static int look_there(const struct act *act, const struct engine_image *wanted, struct error *err) {
-    int r = take(act, wanted, act->trial->plan->images[act->step->subject].reference, err);
-    return r == 1 ? take(act, wanted, wanted->id, err) : r;
-}
+/* ---- the steps ---- */
 
 static int take_loaded(const struct act *act, const struct engine_image *wanted,
                        const struct engine_loaded *loaded, struct error *err) {
-    int r = take(act, wanted, loaded->count ? loaded->references[0] : wanted->id, err);
+    int r = host_image_take(act, wanted, loaded->count ? loaded->references[0] : wanted->id, err);
     if (r == 1)
         return error_set(err, ERROR_FAILED, "what the engine loaded is not image %.19s",
                          wanted->id);
     return r;
 }
-
-/* ---- the steps ---- */
 
 static int take_turn(struct trial *t, const struct task *task, struct error *err) {
     while (sem_trywait(&t->transfers) < 0)
@@ -197,87 +149,68 @@ static int take_turn(struct trial *t, const struct task *task, struct error *err
     return 0;
 }
 
-/* `from` has it under the reference or id `name`; 1 when it has not. */
-static int bring(const struct act *act, struct engine *from, const char *name, struct error *err) {
+/* Through a tunnel into the host's own engine. */
+static int stream_in_turn(const struct act *act, struct engine *from,
+                          const struct engine_image *wanted, struct error *err) {
     struct task task = act_forward_task(act);
-    struct trial *t = act->trial;
     cleanup(engine_loaded_deinit) struct engine_loaded loaded = ENGINE_LOADED_NULL;
-    cleanup(engine_image_deinit) struct engine_image wanted = ENGINE_IMAGE_NULL;
-    int r = engine_image_inspect(from, name, &task, &wanted, err);
-    if (r != 0)
-        return r;
-    r = look_there(act, &wanted, err);
-    if (r == 0)
-        act_say(act, "%s", "has it already");
-    if (r != 1)
-        return r;
-    if (take_turn(t, &task, err) < 0)
+    if (take_turn(act->trial, &task, err) < 0)
         return -1;
-    r = stream_image(act, from, &wanted, &loaded, err);
-    sem_post(&t->transfers);
-    return r < 0 ? -1 : take_loaded(act, &wanted, &loaded, err);
+    int r = stream_image(act, from, wanted, &loaded, err);
+    sem_post(&act->trial->transfers);
+    return r < 0 ? -1 : take_loaded(act, wanted, &loaded, err);
 }
 
-/* A fault of the other engine is not one of this host's. */
-static int not_ours(struct error *err) {
-    if (err->kind == ERROR_UNREACHABLE)
-        err->kind = ERROR_FAILED;
-    return error_wrap(err, "the engine that has the image");
+/* `from` has it. */
+static int bring(const struct act *act, struct engine *from, const struct engine_image *wanted,
+                 struct error *err) {
+    int r = host_image_look(act, wanted, err);
+    if (r == 0)
+        act_say(act, "%s", "has it already");
+    if (r == 1)
+        r = act_deliver_image(act, from, wanted, err);
+    return r == 1 ? stream_in_turn(act, from, wanted, err) : r;
 }
 
 int act_transfer_image(struct act *act, struct error *err) {
-    struct trial *t = act->trial;
-    struct task task = act_forward_task(act);
-    const struct trial_image *built = trial_image(t, t->plan->builder, act->step->subject);
     cleanup(engine_closep) struct engine *from = NULL;
-    if (testbed_engine(t->testbed, t->plan->builder, &task, &from, err) < 0)
-        return not_ours(err);
-    int r = bring(act, from, built->id, err);
-    if (r == 1)
-        return error_set(err, ERROR_NOT_FOUND, "image %.19s is not on host '%s' any more",
-                         built->id, t->plan->hosts[t->plan->builder].name);
-    return r;
+    cleanup(engine_image_deinit) struct engine_image wanted = ENGINE_IMAGE_NULL;
+    if (host_image_wanted(act, &from, &wanted, err) < 0)
+        return -1;
+    return bring(act, from, &wanted, err);
 }
 
-/* From the engine of this machine; 1 when it does not answer, or has it not. */
+/* From the engine of this machine; 1 when it does not answer, or has it not. By a registry's digest
+ * an image comes from that registry alone: nothing else gives it this name. */
 static int bring_from_here(const struct act *act, const char *reference, struct error *err) {
     struct trial *t = act->trial;
     struct task task = act_forward_task(act);
     size_t here = t->testbed->count - 1;
     struct error unused = ERROR_NULL;
     cleanup(engine_closep) struct engine *from = NULL;
-    if (here == act->step->host || testbed_connect_one(t->testbed, here, &task, &unused) < 0 ||
+    cleanup(engine_image_deinit) struct engine_image wanted = ENGINE_IMAGE_NULL;
+    if (strchr(reference, '@') || here == act->step->host ||
+        testbed_connect_one(t->testbed, here, &task, &unused) < 0 ||
         testbed_engine(t->testbed, here, &task, &from, &unused) < 0)
         return 1;
-    return bring(act, from, reference, err);
+    int r = engine_image_inspect(from, reference, &task, &wanted, err);
+    if (r < 0)
+        return host_image_not_ours(err);
+    return r == 1 ? 1 : bring(act, from, &wanted, err);
 }
 
-static int on_pull_event(void *arg, const struct engine_transfer_event *event, struct error *err) {
-    (void)err;
-    const struct act *act = arg;
-    if (event->total > 0)
-        act_say(act, "%s %s %.1f of %.1f MB", event->status, event->id, (double)event->done / 1e6,
-                (double)event->total / 1e6);
-    return 0;
-}
-
-static int pull(struct act *act, const char *reference, struct error *err) {
-    struct task task = act_forward_task(act);
-    char digest[ENGINE_DIGEST_SIZE];
-    struct engine_transfer transfer = {.on_event = on_pull_event, .arg = act};
-    if (engine_image_pull(act->engine, reference, NULL, &transfer, &task, digest, err) == 0)
+static int pull(const struct act *act, const char *reference, struct error *err) {
+    if (act_pull_as_it_is(act, reference, err) == 0)
         return 0;
     error_wrap(err, "image '%s' is on no engine of ours, and pulling it failed", reference);
     return error_hint(err, "give the service a `build:`, or see that this machine's engine has it");
 }
 
-static int find_there(const struct act *act, const char *reference, struct error *err) {
+static int find_there(struct act *act, const char *reference, struct error *err) {
     struct task task = act_forward_task(act);
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
     int r = engine_image_inspect(act->engine, reference, &task, &found, err);
-    if (r == 0)
-        remember(act, &found);
-    return r;
+    return r == 0 ? act_found_image(act, &found, err) : r;
 }
 
 int act_ensure_image(struct act *act, struct error *err) {
@@ -286,8 +219,10 @@ int act_ensure_image(struct act *act, struct error *err) {
     if (r != 1)
         return r;
     r = bring_from_here(act, reference, err);
-    if (r != 1)
-        return r;
+    if (r == 0)
+        return find_there(act, reference, err);
+    if (r < 0)
+        return -1;
     if (pull(act, reference, err) < 0)
         return -1;
     r = find_there(act, reference, err);

@@ -7,6 +7,7 @@
 #include "lib/cleanup.h"
 #include "lib/memory.h"
 #include "runner/run/interrupt.h"
+#include "runner/run/resume.h"
 #include "runner/run/trial.h"
 
 #include <pthread.h>
@@ -21,14 +22,19 @@ enum { TRIES_MAX = 50 };
 /* What every kind of step does. */
 static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_CHECK_HOST] = act_check_host,
+    [STEP_LOCK_HOST] = act_lock_host,
     [STEP_BUILD_IMAGE] = act_build_image,
     [STEP_FIND_IMAGE] = act_find_image,
     [STEP_TRANSFER_IMAGE] = act_transfer_image,
+    [STEP_PUSH_IMAGE] = act_push_image,
+    [STEP_FIND_PUSHED] = act_find_pushed,
+    [STEP_PULL_IMAGE] = act_pull_image,
     [STEP_ENSURE_IMAGE] = act_ensure_image,
     [STEP_CREATE_NETWORK] = act_create_network,
     [STEP_CREATE_VOLUME] = act_create_volume,
     [STEP_FIND_VOLUME] = act_find_volume,
     [STEP_PUT_FILES] = act_put_files,
+    [STEP_START_SAMPLES] = act_start_samples,
     [STEP_CREATE_CONTAINER] = act_create_container,
     [STEP_START_CONTAINER] = act_start_container,
     [STEP_WAIT_HEALTHY] = act_wait_healthy,
@@ -36,15 +42,18 @@ static act_function *const actions[STEP_KIND_COUNT] = {
     [STEP_START_COMMANDS] = act_start_commands,
     [STEP_WAIT_READY] = act_wait_ready,
     [STEP_GIVE_START] = act_give_start,
+    [STEP_HOLD] = act_hold,
     [STEP_WAIT_EXIT] = act_wait_exit,
     [STEP_STOP_COMMANDS] = act_stop_commands,
     [STEP_PRE_STOP] = act_pre_stop,
     [STEP_STOP_CONTAINER] = act_stop_container,
+    [STEP_STOP_SAMPLES] = act_stop_samples,
     [STEP_COLLECT_CONTAINER] = act_collect_container,
     [STEP_REMOVE_CONTAINER] = act_remove_container,
     [STEP_REMOVE_NETWORK] = act_remove_network,
     [STEP_REMOVE_VOLUME] = act_remove_volume,
     [STEP_REMOVE_FILES] = act_remove_files,
+    [STEP_UNLOCK_HOST] = act_unlock_host,
 };
 
 /* ---- outages ---- */
@@ -229,7 +238,9 @@ static int persist(struct act *act, struct engine **engine, struct error *err) {
         error_clear(err);
         act->lost_ns += instant_ns_between(begun, clock_instant());
     }
-    bool asked = act->step->kind != STEP_STOP_COMMANDS; /* that ends well in any case */
+    /* Others end well in any case. */
+    bool asked = act->step->kind != STEP_STOP_COMMANDS && act->step->kind != STEP_START_SAMPLES &&
+                 act->step->kind != STEP_STOP_SAMPLES;
     if (r >= 0 && asked && act->host && !host_is_local(act->host))
         is_back(act->trial, act->step->host);
     return r;
@@ -239,6 +250,9 @@ enum step_state carry_out(struct trial *t, size_t index, struct engine **engine,
                           struct error *err) {
     const struct step *step = &t->plan->steps[index];
     struct act act = {.trial = t, .step_index = index, .step = step, .begun = clock_instant()};
+    const struct trial_resume *resume = t->settings.resume;
+    if (resume && resume->how[index] == RESUME_AGAIN)
+        act.tries = 1;
     int r = persist(&act, engine, err);
     if (r >= 0)
         return r == 0 ? STEP_GOOD : STEP_SKIPPED;

@@ -1,6 +1,7 @@
 #include "runner/run/describe.h"
 
 #include "lib/buffer.h"
+#include "lib/cleanup.h"
 #include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/memory.h"
@@ -108,6 +109,35 @@ static void labels(struct description *d, const struct plan *plan, const struct 
     d->spec.labels = list;
 }
 
+const char *describe_cores(const struct project_service *service) {
+    if (service->seatrial.cores)
+        return service->seatrial.cores;
+    return service->seatrial.role == PROJECT_ROLE_REPLICA ? DESCRIBE_CORES : NULL;
+}
+
+/* Below /seatrial, which is a mount of ours, the folder is there without one. */
+static bool cores_are_mounted(const struct project_service *service) {
+    if (!service->seatrial.cores)
+        return false;
+    cleanup_free char *folder = project_resolve_path("/", service->seatrial.cores);
+    bool free = !text_equal(folder, "/") && !text_equal(folder, "/seatrial") &&
+                !text_starts(folder, "/seatrial/");
+    for (size_t i = 0; free && i < service->mount_count; i++) {
+        cleanup_free char *target = project_resolve_path("/", service->mounts[i].target);
+        free = !text_equal(folder, target);
+    }
+    for (size_t i = 0; free && service->tmpfs && service->tmpfs[i].name; i++) {
+        cleanup_free char *target = project_resolve_path("/", service->tmpfs[i].name);
+        free = !text_equal(folder, target);
+    }
+    return free;
+}
+
+bool describe_cores_are_ours(const struct project_service *service) {
+    const char *folder = describe_cores(service);
+    return folder && (text_equal(folder, DESCRIBE_CORES) || cores_are_mounted(service));
+}
+
 /* Core dumps need a soft limit that is not 0; a user's own word on it stands. */
 static void ulimits(struct description *d, const struct project_service *service) {
     struct engine_ulimit *list =
@@ -118,7 +148,7 @@ static void ulimits(struct description *d, const struct project_service *service
                                          service->ulimits[i].hard};
         core = core || text_equal(service->ulimits[i].name, "core");
     }
-    if (!core && service->seatrial.cores)
+    if (!core && describe_cores(service))
         list[service->ulimit_count] = (struct engine_ulimit){"core", -1, -1};
     d->spec.ulimits = list;
 }
@@ -136,7 +166,7 @@ static void mounts(struct description *d, const struct plan *plan, const struct 
                                                    [PROJECT_MOUNT_VOLUME] = ENGINE_MOUNT_VOLUME};
     const struct project_service *service = c->service;
     struct engine_mount *list =
-        own(d, mem_new_array(struct engine_mount, service->mount_count + 2));
+        own(d, mem_new_array(struct engine_mount, service->mount_count + 3));
     for (size_t i = 0; i < service->mount_count; i++) {
         const struct project_mount *m = &service->mounts[i];
         list[i] = (struct engine_mount){.type = types[m->type],
@@ -148,9 +178,14 @@ static void mounts(struct description *d, const struct plan *plan, const struct 
                                         .tmpfs_mode = m->tmpfs_mode,
                                         .no_copy = m->no_copy};
     }
-    list[service->mount_count] = (struct engine_mount){.type = ENGINE_MOUNT_BIND,
-                                                       .source = own(d, path_join(files, c->name)),
-                                                       .target = "/seatrial"};
+    char *folder = own(d, path_join(files, c->name));
+    list[service->mount_count] =
+        (struct engine_mount){.type = ENGINE_MOUNT_BIND, .source = folder, .target = "/seatrial"};
+    if (cores_are_mounted(service))
+        list[service->mount_count + 1] =
+            (struct engine_mount){.type = ENGINE_MOUNT_BIND,
+                                  .source = own(d, path_join(folder, "cores")),
+                                  .target = service->seatrial.cores};
     d->spec.mounts = list;
     d->spec.tmpfs = pairs(d, service->tmpfs);
 }
@@ -275,6 +310,20 @@ void describe_container(const struct plan *plan, const struct plan_container *c,
     networks(ret, plan, c);
     healthcheck(ret, service);
     limits(ret, service);
+}
+
+/* Whose namespaces it shares is of no matter to it, and they are not there. */
+static const char *own_or_host(const char *mode) {
+    return mode && strchr(mode, ':') ? NULL : mode;
+}
+
+void describe_like(const struct project_service *service, struct description *ret) {
+    *ret =
+        (struct description){.spec = {.user = service->user, .working_dir = service->working_dir}};
+    ulimits(ret, service);
+    limits(ret, service);
+    ret->spec.pid_mode = own_or_host(ret->spec.pid_mode);
+    ret->spec.ipc_mode = own_or_host(ret->spec.ipc_mode);
 }
 
 void description_deinit(struct description *d) {

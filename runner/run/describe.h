@@ -11,13 +11,21 @@
 
 #define LABEL_RUN "io.seatrial.run"
 #define LABEL_OWNER "io.seatrial.owner"
+/* Of an image: containers inherit its labels, and those that others make of it are not ours. */
+#define LABEL_IMAGE_OWNER "io.seatrial.image.owner"
 #define LABEL_ROLE "io.seatrial.role"
 #define LABEL_INDEX "io.seatrial.index"
 #define LABEL_PROJECT "com.docker.compose.project"
 #define LABEL_SERVICE "com.docker.compose.service"
 #define LABEL_NUMBER "com.docker.compose.container-number"
-#define LABEL_FILES "io.seatrial.files" /* the volume of PUT_FILES, and the container it takes */
+#define LABEL_FILES "io.seatrial.files"   /* the volume of PUT_FILES, and the container it takes */
+#define LABEL_LOCK "io.seatrial.lock"     /* the volume that is a project's lock; its project */
+#define LABEL_HOLDER "io.seatrial.holder" /* of the lock: as lock.h has it */
+#define LABEL_SINCE "io.seatrial.since"
 #define LABEL_ONEOFF "com.docker.compose.oneoff"
+
+/* Where every container that is asked for core dumps has a folder for them. */
+#define DESCRIBE_CORES "/seatrial/cores"
 
 struct description {
     struct engine_container_spec spec;
@@ -29,7 +37,17 @@ struct description {
  * `ret` until description_deinit. */
 void describe_container(const struct plan *plan, const struct plan_container *container,
                         const char *owner, const char *files, struct description *ret);
+/* A container with the rights and limits of the service's, its user and its working directory, and
+ * nothing else of it; for a test of them. Borrows `service` until description_deinit. */
+void describe_like(const struct project_service *service, struct description *ret);
 void description_deinit(struct description *d);
+
+/* The folder in which a service's core dumps are to appear: what it says, else /seatrial/cores for
+ * replicas; NULL for others, of which nobody asked for any. */
+const char *describe_cores(const struct project_service *service);
+/* Is that folder one of the trial's own (files/CONTAINER/cores, writable by every user)? Not if the
+ * service mounts something there itself. */
+bool describe_cores_are_ours(const struct project_service *service);
 
 /* How long a container has between its stop signal and SIGKILL: Compose's 10 s where nothing is
  * said. */

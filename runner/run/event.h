@@ -13,9 +13,11 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum event_kind {
-    EVENT_STEP_TEXT, /* something to show about a running step */
+    EVENT_STEP_TEXT,  /* something to show about a running step */
+    EVENT_STEP_BYTES, /* how much of what `text` names has come */
     EVENT_STEP_END,
     EVENT_LINE,    /* `step` is a container's index: a line of its output */
     EVENT_WARNING, /* the same, and it goes into run.json */
@@ -26,6 +28,7 @@ struct event {
     enum event_kind kind;
     size_t step;
     enum step_state state;
+    uint64_t bytes;
     struct error err; /* of a failed step */
     char *text;       /* owned; already harmless for a terminal */
 };

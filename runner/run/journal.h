@@ -3,9 +3,10 @@
 /*
  * journal.jsonl: what the runner did, step by step, one JSON object per line. A line about an
  * action is on disk before the action is carried out, so that whoever finds the journal of a runner
- * that died knows everything that may exist.
+ * that died knows everything that may exist. So is its folder, before the first line is.
  *
- * Each line has `time` and `event`. Threads: the main thread only.
+ * Each line has `time`, `ns` (the same, since 1970) and `event`. Who writes it holds an advisory
+ * lock on the file, so that a run has one runner. Threads: the main thread only.
  */
 
 #include "lib/error.h"
@@ -16,8 +17,11 @@ struct journal {
 };
 #define JOURNAL_NULL ((struct journal){.fd = -1})
 
-/* Creates `path`, or goes on with it. */
+/* Creates `path`, or goes on with it. ERROR_CONFLICT while another process writes it. */
 int journal_open(struct journal *j, const char *path, struct error *err);
+/* Cuts off what follows the first `size` bytes: a line that was being written when its runner died.
+ */
+int journal_cut(struct journal *j, size_t size, struct error *err);
 void journal_close(struct journal *j);
 
 /* Adds `time` and `event`, writes and syncs. Takes `fields` (NULL: none). */

@@ -24,7 +24,12 @@ struct shown {
     char *host, *subject;
     struct instant begun;
     char text[TEXT_MAX];
+    struct instant bytes_at; /* when they were written last */
 };
+
+/* Between two lines about the bytes that have come: a terminal is drawn over, a log is kept. */
+#define BYTES_JSON_NS NS_PER_SEC
+#define BYTES_PLAIN_NS (10 * NS_PER_SEC)
 
 struct progress {
     enum progress_mode mode;
@@ -33,7 +38,8 @@ struct progress {
     struct instant begun;
     struct shown *shown;
     size_t shown_count, shown_capacity;
-    size_t drawn; /* lines of running steps on the screen now */
+    size_t drawn;             /* lines of running steps on the screen now */
+    struct instant copied_at; /* when progress_copied wrote last */
 };
 
 struct progress *progress_new(enum progress_mode mode, enum ansi_mode ansi, FILE *out) {
@@ -46,7 +52,11 @@ struct progress *progress_new(enum progress_mode mode, enum ansi_mode ansi, FILE
         ansi == ANSI_ALWAYS || (ansi == ANSI_AUTO && terminal && !(no_color && *no_color));
     if (mode == PROGRESS_TTY && ansi == ANSI_NEVER)
         mode = PROGRESS_PLAIN;
-    *p = (struct progress){.mode = mode, .colour = colour, .out = out, .begun = clock_instant()};
+    *p = (struct progress){.mode = mode,
+                           .colour = colour,
+                           .out = out,
+                           .begun = clock_instant(),
+                           .copied_at = clock_instant()};
     return p;
 }
 
@@ -156,7 +166,8 @@ void progress_begin(struct progress *p, size_t step, const struct step *what, co
                         .what = what,
                         .host = text_dup(host),
                         .subject = text_dup(subject),
-                        .begun = clock_instant()};
+                        .begun = clock_instant(),
+                        .bytes_at = clock_instant()};
     if (p->mode == PROGRESS_JSON)
         write_json(p, step_object(s, "running"));
     if (p->mode == PROGRESS_TTY)
@@ -182,6 +193,53 @@ void progress_text(struct progress *p, size_t step, const char *text) {
         buffer_format(&line, "  %s: %s", s->subject, text);
         write_line(p, buffer_string(&line));
     }
+}
+
+void progress_bytes(struct progress *p, size_t step, const char *what, uint64_t bytes) {
+    struct shown *s = find_shown(p, step);
+    if (!s)
+        return;
+    snprintf(s->text, sizeof s->text, "%s: %.1f MB", what, (double)bytes / 1e6);
+    uint64_t pause_ns = p->mode == PROGRESS_JSON ? BYTES_JSON_NS : BYTES_PLAIN_NS;
+    if ((p->mode != PROGRESS_JSON && p->mode != PROGRESS_PLAIN) ||
+        instant_ns_between(s->bytes_at, clock_instant()) < pause_ns)
+        return;
+    s->bytes_at = clock_instant();
+    if (p->mode == PROGRESS_PLAIN) {
+        progress_text(p, step, s->text);
+        return;
+    }
+    struct json *object = step_object(s, "running");
+    json_set_text(object, "path", what);
+    json_set_int(object, "bytes", (int64_t)bytes);
+    write_json(p, object);
+}
+
+static void draw_copied(struct progress *p, const char *what, uint64_t bytes) {
+    progress_clear(p);
+    int room = (int)terminal_columns(p) - 24;
+    fprintf(p->out, "  copied %9.1f MB  %.*s\n", (double)bytes / 1e6, room, what);
+    p->drawn = 1;
+    fflush(p->out);
+}
+
+void progress_copied(struct progress *p, const char *what, uint64_t bytes) {
+    uint64_t pause_ns = p->mode == PROGRESS_JSON ? BYTES_JSON_NS : BYTES_PLAIN_NS;
+    if (p->mode == PROGRESS_TTY)
+        draw_copied(p, what, bytes);
+    if ((p->mode != PROGRESS_JSON && p->mode != PROGRESS_PLAIN) ||
+        instant_ns_between(p->copied_at, clock_instant()) < pause_ns)
+        return;
+    p->copied_at = clock_instant();
+    if (p->mode == PROGRESS_PLAIN) {
+        progress_note(p, "%s: copied %.1f MB", what, (double)bytes / 1e6);
+        return;
+    }
+    struct json *object = json_new_object();
+    json_set_text(object, "event", "copy");
+    json_set_text(object, "path", what);
+    json_set_int(object, "bytes", (int64_t)bytes);
+    write_json(p, object);
 }
 
 static void end_line(struct progress *p, const struct shown *s, enum step_state state,

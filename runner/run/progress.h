@@ -41,6 +41,11 @@ void progress_begin(struct progress *p, size_t step, const struct step *what, co
                     const char *subject);
 /* Stays beside the step until the next one; "" takes it away. */
 void progress_text(struct progress *p, size_t step, const char *text);
+/* How much of `what` has come, as often as it is known: shown as often as is good. */
+void progress_bytes(struct progress *p, size_t step, const char *what, uint64_t bytes);
+/* The same for a command that has no steps: "copied 12.3 MB" while `what` is copied. A terminal
+ * keeps nothing of it; progress_clear takes it away. */
+void progress_copied(struct progress *p, const char *what, uint64_t bytes);
 void progress_end(struct progress *p, size_t step, enum step_state state, const struct error *err);
 
 void progress_note(struct progress *p, const char *format, ...)

@@ -88,8 +88,7 @@ static const char *run_of_folder(const char *name) {
     return dash && strlen(dash + 1) == RUN_ID_SIZE - 1 ? dash + 1 : NULL;
 }
 
-static int found(const char *root, const char *name, struct results *ret) {
-    cleanup_free char *folder = path_join(root, name);
+static int found(const char *folder, struct results *ret) {
     cleanup_free char *target = realpath(folder, NULL);
     const char *base = target ? strrchr(target, '/') : NULL;
     const char *run = base ? run_of_folder(base + 1) : NULL;
@@ -100,15 +99,28 @@ static int found(const char *root, const char *name, struct results *ret) {
     return 0;
 }
 
+static int found_in(const char *root, const char *name, struct results *ret) {
+    cleanup_free char *folder = path_join(root, name);
+    return found(folder, ret);
+}
+
+/* A folder that somebody names by its path is one of ours if there is a journal in it. */
+static int found_at(const char *path, struct results *ret) {
+    cleanup_free char *journal = path_join(path, "journal.jsonl");
+    return file_exists(journal) ? found(path, ret) : 1;
+}
+
 int results_find(const char *root, const char *run, struct results *ret, struct error *err) {
     cleanup_closedir DIR *dir = opendir(root);
     bool one_component = *run && run[0] != '.' && !strchr(run, '/');
-    if (one_component && found(root, run, ret) == 0)
+    if (strchr(run, '/') && found_at(run, ret) == 0)
+        return 0;
+    if (one_component && found_in(root, run, ret) == 0)
         return 0;
     struct dirent *entry;
     while (dir && one_component && (entry = readdir(dir))) {
         const char *id = run_of_folder(entry->d_name);
-        if (id && strcmp(id, run) == 0 && found(root, entry->d_name, ret) == 0)
+        if (id && strcmp(id, run) == 0 && found_in(root, entry->d_name, ret) == 0)
             return 0;
     }
     error_set(err, ERROR_NOT_FOUND, "there is no run '%s' in '%s'", run, root);

@@ -25,7 +25,8 @@ int results_create(const char *root, const char *name, const char *run, struct w
                    struct results *ret, struct error *err);
 void results_deinit(struct results *r);
 
-/* The folder of an earlier run, by its id, the folder's name, or "latest". ERROR_NOT_FOUND. */
+/* The folder of an earlier run, by its id, the folder's name, "latest", or a path to the folder.
+ * ERROR_NOT_FOUND. */
 int results_find(const char *root, const char *run, struct results *ret, struct error *err);
 
 /* A folder below, made if missing: `host` and `container` as path components. malloc()ed. */

@@ -6,6 +6,7 @@
 #include "runner/engine/network.h"
 #include "runner/engine/volume.h"
 #include "runner/run/describe.h"
+#include "runner/run/lock.h"
 #include "runner/run/trial.h"
 
 /* Looking for what is left must end even when the user does not wait any more. */
@@ -21,7 +22,7 @@ static void leave(struct trial *t, size_t host, const char *what, const char *na
 
 static bool is_kept(const struct trial *t) {
     const struct plan_options *o = &t->plan->options;
-    return o->keep || o->mode == PLAN_COLLECT || (o->no_load && !t->schedule.aborted);
+    return o->keep || o->mode == PLAN_COLLECT || (plan_is_left(t->plan) && !t->schedule.aborted);
 }
 
 static bool is_planned_loader(const struct trial *t, const char *name) {
@@ -69,9 +70,9 @@ static int sweep(struct trial *t, size_t host, struct error *err) {
 static bool made_something(const struct trial *t, size_t host) {
     for (size_t i = 0; i < t->plan->step_count; i++) {
         const struct step *step = &t->plan->steps[i];
-        bool makes = step->kind == STEP_CREATE_CONTAINER || step->kind == STEP_CREATE_NETWORK ||
-                     step->kind == STEP_CREATE_VOLUME || step->kind == STEP_PUT_FILES ||
-                     step->kind == STEP_REMOVE_CONTAINER;
+        bool makes = step->kind == STEP_LOCK_HOST || step->kind == STEP_CREATE_CONTAINER ||
+                     step->kind == STEP_CREATE_NETWORK || step->kind == STEP_CREATE_VOLUME ||
+                     step->kind == STEP_PUT_FILES || step->kind == STEP_REMOVE_CONTAINER;
         if (step->host == host && makes && t->schedule.states[i] != STEP_SKIPPED)
             return true;
     }
@@ -95,6 +96,10 @@ static void suspect(struct trial *t, size_t host) {
             leave(t, host, "volume", project->volumes[i].name, silent);
     if (t->hosts[host].files_volume)
         leave(t, host, "volume", t->hosts[host].files_volume, silent);
+    if (t->hosts[host].locked) {
+        cleanup_free char *lock = lock_volume_name(project->name);
+        leave(t, host, "volume", lock, silent);
+    }
 }
 
 /* What an earlier plan made on a host that this one could not look at. */

@@ -205,6 +205,11 @@ static void add_local(struct testbed *testbed) {
 int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
                 const char *ssh_config, struct testbed **ret, struct error *err) {
     bool hosts = deployment->testbed.provider == DEPLOYMENT_HOSTS;
+    if (deployment->testbed.provider == DEPLOYMENT_EC2) {
+        error_set(err, ERROR_CONFIG, "trials on machines of provider 'ec2' are not supported yet");
+        return error_hint(err, "`seatrial machines up`, then `seatrial machines status --format "
+                               "hosts` gives a deployment file for them");
+    }
     size_t count = hosts ? deployment->testbed.host_count : 0;
     cleanup(testbed_closep) struct testbed *testbed = mem_new(struct testbed);
     testbed->deployment = deployment;

@@ -7,10 +7,12 @@
 #include "runner/run/interrupt.h"
 #include "runner/run/lane.h"
 #include "runner/run/lock.h"
+#include "runner/run/resume.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +33,14 @@ void act_warn(const struct act *act, const char *format, ...) {
     va_start(args, format);
     event_post_vtext(&act->trial->queue, EVENT_WARNING, act->step_index, format, args);
     va_end(args);
+}
+
+void act_bytes(const struct act *act, const char *what, uint64_t bytes) {
+    struct event *event = event_new(EVENT_STEP_BYTES);
+    event->step = act->step_index;
+    event->bytes = bytes;
+    event->text = text_dup(what);
+    event_post(&act->trial->queue, event);
 }
 
 struct task act_forward_task(const struct act *act) {
@@ -86,35 +96,66 @@ static void journal(struct trial *t, const char *event, struct json *fields) {
     cancel_raise(&t->forward, 1);
 }
 
+static void journal_text(struct trial *t, const char *event, const char *text) {
+    struct json *fields = json_new_object();
+    json_set_text(fields, "text", text);
+    journal(t, event, fields);
+}
+
 static void dispatch(struct trial *t) {
     long next;
     while ((next = schedule_next(&t->schedule)) >= 0) {
         size_t index = (size_t)next;
         const struct step *step = &t->plan->steps[index];
         journal(t, "begin", step_fields(t, index));
+        if (t->journal_failed && step->when == STEP_FORWARD) {
+            schedule_end(&t->schedule, index, STEP_SKIPPED); /* nobody could find what it makes */
+            continue;
+        }
         t->times[index].started = clock_wall();
         progress_begin(t->settings.progress, index, step,
                        t->plan->host_count > 1 ? t->plan->hosts[step->host].name : NULL,
                        plan_subject(t->plan, step));
+        if (step->kind == STEP_HOLD && !t->told) {
+            t->told = true;
+            trial_tell_hold(t);
+        }
         lanes_push(t->lanes[step->host], index);
     }
+}
+
+static void warn(struct trial *t, const char *text) {
+    progress_warn(t->settings.progress, "%s", text);
+    journal_text(t, "warning", text);
+    remember(&t->warnings, &t->warning_count, &t->warning_capacity, text);
+}
+
+static void image_known(struct trial *t) {
+    struct error err = ERROR_NULL;
+    if (trial_lock_images(t, &err) < 0)
+        warn(t, err.text);
 }
 
 static void step_ended(struct trial *t, struct event *event) {
     size_t index = event->step;
     const struct step *step = &t->plan->steps[index];
+    if (event->state == STEP_GOOD && trial_compare_image(t, index, &event->err) < 0)
+        event->state = STEP_FAILED;
     struct json *fields = step_fields(t, index);
     json_set_text(fields, "state", step_state_name(event->state));
     if (event->state == STEP_FAILED)
         json_set_text(fields, "error", event->err.text);
-    if (step_subject(step->kind) == SUBJECT_CONTAINER && t->containers[step->subject].created)
-        json_set_text(fields, "container", t->containers[step->subject].id);
+    if (event->state == STEP_FAILED && event->err.kind == ERROR_CANCELLED)
+        json_set_bool(fields, "cancelled", step->when == STEP_FORWARD);
+    resume_note(t, index, fields);
     t->times[index].ended = clock_wall();
     schedule_end(&t->schedule, index, event->state);
     journal(t, "end", fields);
     progress_end(t->settings.progress, index, event->state, &event->err);
     if (step->kind == STEP_CHECK_HOST && event->state == STEP_GOOD)
         trial_write_inventory(t);
+    if (step_subject(step->kind) == SUBJECT_IMAGE && event->state == STEP_GOOD)
+        image_known(t);
     if (event->state != STEP_FAILED)
         return;
     /* What we ended ourselves is no failure of its own. */
@@ -148,12 +189,12 @@ static void show_line(struct trial *t, const struct event *event) {
 static void handle(struct trial *t, struct event *event) {
     switch (event->kind) {
     case EVENT_STEP_TEXT: progress_text(t->settings.progress, event->step, event->text); break;
+    case EVENT_STEP_BYTES:
+        progress_bytes(t->settings.progress, event->step, event->text, event->bytes);
+        break;
     case EVENT_STEP_END: step_ended(t, event); break;
     case EVENT_LINE: show_line(t, event); break;
-    case EVENT_WARNING:
-        progress_warn(t->settings.progress, "%s", event->text);
-        remember(&t->warnings, &t->warning_count, &t->warning_capacity, event->text);
-        break;
+    case EVENT_WARNING: warn(t, event->text); break;
     }
 }
 
@@ -165,12 +206,36 @@ static void handle_events(struct trial *t) {
     }
 }
 
+/* Waits only for somebody to end it. */
+static bool is_held(const struct trial *t) {
+    bool held = false;
+    for (size_t i = 0; i < t->plan->step_count; i++) {
+        if (t->plan->steps[i].kind != STEP_HOLD)
+            continue;
+        if (t->schedule.states[i] == STEP_WAITING)
+            return false;
+        held = held || t->schedule.states[i] == STEP_RUNNING;
+    }
+    return held && !t->schedule.aborted;
+}
+
+/* The first interrupt was what its end was wanted by. */
+static bool was_released(const struct trial *t) {
+    return cancel_level(&t->release) > 0;
+}
+
 static void handle_interrupt(struct trial *t) {
     uint64_t counter;
     ssize_t n = read(interrupt_cancel.event_fd, &counter, sizeof counter);
     (void)n;
     int level = cancel_level(&interrupt_cancel);
-    if (level >= 1 && !t->interrupted) {
+    if (level >= 1 && is_held(t)) {
+        progress_note(t->settings.progress,
+                      "ending the trial: collecting, cleaning up (again to stop waiting)");
+        cancel_raise(&t->release, 1);
+        level = level >= 2 ? level : 0;
+    }
+    if (level >= 1 && !t->interrupted && (level >= 2 || !was_released(t))) {
         t->interrupted = true;
         progress_note(t->settings.progress,
                       "interrupted: ending the trial, collecting, cleaning up (again to stop "
@@ -206,8 +271,8 @@ static void main_loop(struct trial *t) {
 
 /* Interrupted, then left behind, then the first failure, then the verdict. */
 static int exit_status(const struct trial *t, bool good) {
-    if (t->interrupted)
-        return interrupt_exit_status();
+    if (t->interrupted) /* or the runner before us was */
+        return interrupt_exit_status() ? interrupt_exit_status() : 128 + SIGINT;
     if (t->left_count)
         return error_exit_status(ERROR_LEFT_BEHIND);
     if (t->first_error.kind != ERROR_NONE)
@@ -219,8 +284,13 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
               const struct trial_settings *settings, FILE *out, int *ret_exit_status,
               struct error *err) {
     cleanup(project_lock_release) struct project_lock lock = PROJECT_LOCK_NULL;
+    const struct project_lock *held = settings->lock ? settings->lock : &lock;
+    bool holds = plan->options.mode == PLAN_TRIAL && plan->options.no_load && !plan->options.detach;
     /* A loader by hand goes beside whatever else is done with the project. */
-    if (plan->options.mode != PLAN_LOAD && project_lock_take(plan->project->name, &lock, err) < 0)
+    if (plan->options.mode != PLAN_LOAD && !settings->lock &&
+        project_lock_take(plan->project->name, &lock, err) < 0)
+        return -1;
+    if (holds && project_lock_attach(held, err) < 0)
         return -1;
     cleanup(trial_deinit) struct trial t = {.plan = plan,
                                             .testbed = testbed,
@@ -229,7 +299,9 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
                                             .journal = JOURNAL_NULL,
                                             .forward = {.event_fd = -1},
                                             .cleanup = {.event_fd = -1},
+                                            .release = {.event_fd = -1},
                                             .started = clock_wall()};
+    t.settings.lock = held;
     if (!t.settings.health_timeout_ns)
         t.settings.health_timeout_ns = HEALTH_TIMEOUT_NS_DEFAULT;
     if (!t.settings.reconnect_ns)
@@ -237,10 +309,13 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
     if (!t.settings.disk_free_bytes_min)
         t.settings.disk_free_bytes_min = DISK_FREE_BYTES_MIN_DEFAULT;
     if (event_queue_init(&t.queue, err) < 0 || cancel_init(&t.forward, err) < 0 ||
-        cancel_init(&t.cleanup, err) < 0 || trial_begin(&t, lane, err) < 0)
+        cancel_init(&t.cleanup, err) < 0 || cancel_init(&t.release, err) < 0 ||
+        trial_begin(&t, lane, err) < 0)
         return -1;
     main_loop(&t);
     trial_join_lanes(&t);
+    trial_end_samples(&t);
+    trial_warn_of_samples(&t);
     handle_events(&t);
     trial_sweep(&t);
     handle_events(&t);
@@ -252,6 +327,7 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
         fail(&t, &reporting);
         progress_error(settings->progress, &reporting);
     }
+    journal(&t, "reported", NULL);
     *ret_exit_status = exit_status(&t, good == 1);
     return 0;
 }

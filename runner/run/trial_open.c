@@ -4,11 +4,15 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "runner/run/delivery.h"
 #include "runner/run/lane.h"
+#include "runner/run/resume.h"
 #include "runner/run/trial.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     LANES_MIN = 8, /* where engines start containers fastest: docs/decisions/0002 */
@@ -26,6 +30,10 @@ static size_t lane_count(const struct plan *plan, size_t host) {
 static void trial_allocate(struct trial *t, lane_act *lane) {
     const struct plan *plan = t->plan;
     sem_init(&t->transfers, 0, TRANSFERS_MAX);
+    t->delivery = delivery_new(plan->host_count, plan->image_count);
+    registries_init(&t->registries, plan->deployment);
+    pthread_mutex_init(&t->pins_lock, NULL);
+    t->pins = mem_new_array(char *, plan->image_count);
     schedule_init(&t->schedule, plan->steps, plan->step_count);
     t->lanes = mem_new_array(struct lanes *, plan->host_count);
     t->hosts = mem_new_array(struct trial_host, plan->host_count);
@@ -67,7 +75,9 @@ static void free_hosts(struct trial *t) {
     for (size_t i = 0; i < t->plan->host_count; i++) {
         struct trial_host *h = &t->hosts[i];
         if (h->custom)
-            custom_stop(h->custom, NULL);
+            custom_close(h->custom);
+        free(h->custom_counts);
+        sampled_deinit(&h->sampled);
         free(h->engine_version);
         free(h->engine_id);
         free(h->os);
@@ -85,11 +95,14 @@ static void free_containers(struct trial *t) {
         struct trial_container *c = &t->containers[i];
         if (c->log)
             log_follow_end(c->log, 0, &c->log_result);
+        log_result_deinit(&c->log_result);
         free(c->folder);
         free(c->image_id);
         free(c->last_lines);
+        trial_forget_cores(c);
         free(c->fetched);
         prepared_forget(&c->prepared);
+        sampled_deinit(&c->sampled);
     }
     free(t->containers);
 }
@@ -104,13 +117,16 @@ void trial_join_lanes(struct trial *t) {
 void trial_deinit(struct trial *t) {
     if (t->lanes) {
         trial_join_lanes(t);
+        trial_end_samples(t);
         free(t->lanes);
         free_containers(t); /* whose logs may be waiting for a host */
         free_hosts(t);
     }
     for (size_t i = 0; t->images && i < t->plan->host_count * t->plan->image_count; i++) {
         free(t->images[i].digest);
+        free(t->images[i].pushed);
         free(t->images[i].context);
+        locked_image_deinit(&t->images[i].locked);
     }
     free(t->images);
     free(t->networks_made);
@@ -123,10 +139,16 @@ void trial_deinit(struct trial *t) {
     event_queue_deinit(&t->queue);
     journal_close(&t->journal);
     results_deinit(&t->results);
-    if (t->lanes)
+    if (t->lanes) {
         sem_destroy(&t->transfers);
+        delivery_free(t->delivery);
+        registries_deinit(&t->registries);
+        pthread_mutex_destroy(&t->pins_lock);
+        free_texts(t->pins, t->plan->image_count);
+    }
     cancel_deinit(&t->forward);
     cancel_deinit(&t->cleanup);
+    cancel_deinit(&t->release);
 }
 
 static int open_results(struct trial *t, struct error *err) {
@@ -142,24 +164,43 @@ static int open_results(struct trial *t, struct error *err) {
                           t->started, &t->results, err);
 }
 
-int trial_begin(struct trial *t, lane_act *lane, struct error *err) {
-    const struct plan *plan = t->plan;
-    cleanup_free char *journal_path = NULL;
-    if (open_results(t, err) < 0)
-        return -1;
-    journal_path = path_join(t->results.folder, "journal.jsonl");
+/* The journal was read before it was ours: it must be what it was. */
+static int go_on(struct trial *t, struct error *err) {
+    const struct journal_log *log = &t->settings.resume->log;
+    struct stat st;
+    if (fstat(t->journal.fd, &st) < 0)
+        return error_set_os(err, ERROR_IO, errno, "look at the journal");
+    if ((size_t)st.st_size != log->read)
+        return error_set(err, ERROR_CONFLICT, "somebody has gone on with the run just now");
+    t->resumed = clock_wall();
     struct json *fields = json_new_object();
-    json_set_text(fields, "run", plan->run);
-    json_set_text(fields, "project", plan->project->name);
-    json_set_text(fields, "owner", t->settings.owner);
-    json_set_int(fields, "steps", (int64_t)plan->step_count);
-    if (journal_open(&t->journal, journal_path, err) < 0) {
+    json_set_int(fields, "died_ns", log->last.ns);
+    if (journal_cut(&t->journal, log->size, err) < 0) {
         json_free(fields);
         return -1;
     }
-    if (journal_write(&t->journal, "run", fields, err) < 0)
+    return journal_write(&t->journal, "resume", fields, err);
+}
+
+static int begin_journal(struct trial *t, struct error *err) {
+    cleanup_free char *path = path_join(t->results.folder, "journal.jsonl");
+    struct json *header;
+    if (journal_open(&t->journal, path, err) < 0)
+        return -1;
+    if (t->settings.resume)
+        return go_on(t, err);
+    if (resume_header(t, &header, err) < 0)
+        return -1;
+    return journal_write(&t->journal, "run", header, err);
+}
+
+int trial_begin(struct trial *t, lane_act *lane, struct error *err) {
+    if (open_results(t, err) < 0 || begin_journal(t, err) < 0)
         return -1;
     trial_allocate(t, lane);
-    progress_note(t->settings.progress, "run %s: results in %s", plan->run, t->results.folder);
+    if (t->settings.resume)
+        resume_restore(t);
+    progress_note(t->settings.progress, "run %s%s: results in %s", t->plan->run,
+                  t->settings.resume ? " goes on" : "", t->results.folder);
     return 0;
 }

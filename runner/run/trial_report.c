@@ -5,9 +5,12 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/report/trace.h"
+#include "runner/run/custom.h"
 #include "runner/run/describe.h"
+#include "runner/run/resume.h"
 #include "runner/run/trial.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,14 +21,17 @@ enum { RUN_SCHEMA = 1, STATE_FILE_MAX = 64 << 10, TEXT_MAX = 1 << 20 };
 /* ---- what the containers reported ---- */
 
 struct findings {
-    struct json *load;                 /* of all loaders; NULL: none */
-    struct json *load_gaps;            /* sentences */
+    struct json *load;      /* of all loaders; NULL: none */
+    struct json *load_gaps; /* sentences */
+    struct json *loads_by_hand;
     struct request_set **acknowledged; /* by loader, and by load that was started by hand */
     size_t acknowledged_count, acknowledged_capacity;
     struct agreement_replica *replicas;
     size_t replica_count;
     struct agreement agreement;
     struct report_container *containers;
+    struct report_core **cores; /* by container */
+    size_t container_count;
 };
 
 static void findings_deinit(struct findings *f) {
@@ -37,7 +43,11 @@ static void findings_deinit(struct findings *f) {
     free(f->acknowledged);
     json_free(f->load);
     json_free(f->load_gaps);
+    json_free(f->loads_by_hand);
     free(f->replicas);
+    for (size_t i = 0; i < f->container_count; i++)
+        free(f->cores[i]);
+    free(f->cores);
     free(f->containers);
 }
 
@@ -106,7 +116,26 @@ static void read_replica(struct trial *t, size_t container, struct findings *f) 
         trial_unusable(t, t->plan->containers[container].name, &err);
 }
 
-static void describe_end(const struct trial *t, size_t i, struct report_container *ret) {
+static struct report_core *describe_crashes(const struct trial_container *c) {
+    struct report_core *list = mem_new_array(struct report_core, c->core_count + 1);
+    for (size_t i = 0; i < c->core_count; i++)
+        list[i] = (struct report_core){.path = c->cores[i].path,
+                                       .program = c->cores[i].program,
+                                       .build_id = c->cores[i].build_id,
+                                       .where = c->cores[i].where,
+                                       .signal = c->cores[i].signal};
+    return list;
+}
+
+static uint64_t memory_seen(const struct trial_container *c) {
+    uint64_t most = 0;
+    if (c->sampled.samples > 0)
+        series_max(&c->sampled.series, USAGE_MEMORY_BYTES, SERIES_ALL, &most);
+    return most;
+}
+
+static void describe_end(const struct trial *t, size_t i, const struct report_core *cores,
+                         struct report_container *ret) {
     const struct plan_container *plan = &t->plan->containers[i];
     const struct trial_container *c = &t->containers[i];
     *ret = (struct report_container){
@@ -121,6 +150,10 @@ static void describe_end(const struct trial *t, size_t i, struct report_containe
         .ended = c->ended,
         .exit_code = c->exit_code,
         .oom_killed = c->oom_killed,
+        .memory_bytes = c->memory_bytes,
+        .memory_bytes_seen = memory_seen(c),
+        .cores = cores,
+        .core_count = c->core_count,
         .restarts = c->restarts,
         .stopped_by_us = c->stopped_by_us,
         .found_ended = plan_is_rest(t->plan) && !c->stopped_by_us,
@@ -132,6 +165,8 @@ static void find_out(struct trial *t, struct findings *f) {
     const struct plan *plan = t->plan;
     f->replicas = mem_new_array(struct agreement_replica, plan->container_count);
     f->containers = mem_new_array(struct report_container, plan->container_count);
+    f->cores = mem_new_array(struct report_core *, plan->container_count);
+    f->container_count = plan->container_count;
     trial_read_loads(t, &f->load, &f->load_gaps);
     for (size_t i = 0; i < plan->container_count; i++) {
         enum project_role role = plan->containers[i].service->seatrial.role;
@@ -139,10 +174,13 @@ static void find_out(struct trial *t, struct findings *f) {
             read_replica(t, i, f);
         if (role == PROJECT_ROLE_LOADER)
             read_acknowledged(t, t->containers[i].folder, plan->containers[i].name, f);
-        describe_end(t, i, &f->containers[i]);
+        f->cores[i] = describe_crashes(&t->containers[i]);
+        describe_end(t, i, f->cores[i], &f->containers[i]);
     }
-    if (t->plan->options.mode != PLAN_LOAD)
+    if (t->plan->options.mode != PLAN_LOAD) {
         read_loads_by_hand(t, f);
+        f->loads_by_hand = trial_read_loads_by_hand(t);
+    }
     agreement_check(f->replicas, f->replica_count, f->acknowledged, f->acknowledged_count,
                     &f->agreement);
 }
@@ -206,6 +244,21 @@ static void ssh_json(const struct trial *t, size_t host, struct json *object) {
     json_set_bool(object, "lost", outage->given_up);
 }
 
+/* Seed 000's command under a key of its own, those that have names below another. */
+static void custom_json(const struct trial *t, const struct trial_host *h, struct json *object) {
+    const struct deployment *d = t->plan->deployment;
+    struct json *named = NULL;
+    for (size_t i = 0; i < d->runtime.command_count; i++) {
+        const struct deployment_command *command = &d->runtime.commands[i];
+        const struct custom_count *n = &h->custom_counts[i];
+        if (command->name && !named)
+            named = json_set_object(object, "custom_commands");
+        struct json *custom = command->name ? json_set_object(named, command->name)
+                                            : json_set_object(object, "custom_command");
+        custom_count_write(n, custom);
+    }
+}
+
 static void hosts_json(const struct trial *t, struct json *list) {
     for (size_t i = 0; i < t->plan->host_count; i++) {
         const struct trial_host *h = &t->hosts[i];
@@ -221,33 +274,19 @@ static void hosts_json(const struct trial *t, struct json *list) {
         json_set(object, "disk_free_bytes",
                  h->disk_free_bytes == UINT64_MAX ? json_new_null()
                                                   : json_new_int((int64_t)h->disk_free_bytes));
+        json_set(object, "facts", h->has_facts ? host_facts_json(&h->facts) : json_new_null());
+        json_set_int(object, "other_trials", (int64_t)h->other_trials);
+        json_set_int(object, "other_containers", (int64_t)h->other_containers);
         engine_json(h, json_set_object(object, "engine"));
         ssh_json(t, i, object);
-        if (!h->custom_ran)
-            continue;
-        struct json *custom = json_set_object(object, "custom_command");
-        json_set_int(custom, "runs", (int64_t)h->custom_result.runs);
-        json_set_int(custom, "failures", (int64_t)h->custom_result.failures);
-        json_set_int(custom, "overruns", (int64_t)h->custom_result.overruns);
-        json_set_int(custom, "lost", (int64_t)h->custom_result.lost);
+        if (h->custom_counts)
+            custom_json(t, h, object);
     }
-}
-
-/* Where it was built, else the first host that has it: ids of hosts differ only if their engines
- * count differently. */
-static const struct trial_image *main_image(const struct trial *t, size_t image) {
-    const struct plan *plan = t->plan;
-    if (plan->images[image].build && plan->builder != PLAN_NONE)
-        return trial_image(t, plan->builder, image);
-    for (size_t host = 0; host < plan->host_count; host++)
-        if (trial_image(t, host, image)->id[0])
-            return trial_image(t, host, image);
-    return trial_image(t, 0, image);
 }
 
 static void images_json(const struct trial *t, struct json *list) {
     for (size_t i = 0; i < t->plan->image_count; i++) {
-        const struct trial_image *image = main_image(t, i);
+        const struct trial_image *image = trial_main_image(t, i);
         struct json *object = json_append(list, json_new_object());
         json_set_text(object, "reference", t->plan->images[i].reference);
         json_set(object, "id", json_new_text(image->id[0] ? image->id : NULL));
@@ -255,10 +294,27 @@ static void images_json(const struct trial *t, struct json *list) {
         json_set_bool(object, "built", t->plan->images[i].build);
         json_set(object, "context_digest", json_new_text(image->context));
         json_set_bool(object, "unchanged", image->unchanged);
+        json_set(object, "locked",
+                 image->locked.reference ? locked_image_json(&image->locked) : json_new_null());
         struct json *hosts = json_set_object(object, "hosts");
         for (size_t host = 0; host < t->plan->host_count; host++)
             if (trial_image(t, host, i)->id[0])
                 json_set_text(hosts, t->plan->hosts[host].name, trial_image(t, host, i)->id);
+    }
+}
+
+static void log_json(const struct log_result *log, struct json *object) {
+    json_set_int(object, "log_lines", (int64_t)log->lines);
+    json_set_bool(object, "log_readable", !log->unreadable);
+    json_set_bool(object, "log_complete", log->complete);
+    json_set_int(object, "log_gap_count", (int64_t)log->gaps_all);
+    struct json *gaps = json_set_array(object, "log_gaps");
+    for (size_t i = 0; i < log->gap_count; i++) {
+        struct json *gap = json_append(gaps, json_new_object());
+        set_time(gap, "from", (struct wall_time){log->gaps[i].from_ns});
+        set_time(gap, "to", (struct wall_time){log->gaps[i].to_ns});
+        json_set_text(gap, "reason", log_gap_reason_name(log->gaps[i].reason));
+        json_set_bool(gap, "certain", !log->gaps[i].perhaps);
     }
 }
 
@@ -281,8 +337,7 @@ static void containers_json(const struct trial *t, const struct findings *f, str
         json_set(object, "signal", signal ? json_new_int(signal) : json_new_null());
         json_set_bool(object, "oom_killed", r->oom_killed);
         json_set_int(object, "restarts", r->restarts);
-        json_set_int(object, "log_lines", (int64_t)c->log_result.lines);
-        json_set_bool(object, "log_complete", c->log_result.complete);
+        log_json(&c->log_result, object);
     }
 }
 
@@ -303,6 +358,7 @@ static struct json *run_json(const struct trial *t, const struct findings *f,
     json_set_text(run, "verdict", verdict_name(report_verdict(input)));
     set_time(run, "started", t->started);
     set_time(run, "ended", clock_wall());
+    json_set(run, "resumed", resume_json(t));
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, TEXT_MAX);
     project_write_config(t->plan->project, &text);
@@ -317,6 +373,7 @@ static struct json *run_json(const struct trial *t, const struct findings *f,
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         stage_json(t, (enum trial_stage)stage, stages);
     containers_json(t, f, json_set_array(run, "containers"));
+    json_set(run, "samples", trial_samples_json(t));
     texts_json(run, "failures", t->failures, t->failure_count);
     texts_json(run, "warnings", t->warnings, t->warning_count);
     texts_json(run, "left_behind", t->left_behind, t->left_count);
@@ -385,9 +442,23 @@ static void command_text(const struct trial *t, const char *command, struct buff
     buffer_format(out, " -p %s %s\n", plan->project->name, command);
 }
 
+void trial_tell_hold(const struct trial *t) {
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, TEXT_MAX);
+    buffer_text(
+        &text,
+        "The replicas are running. Start the loader by hand, from elsewhere; Ctrl-C here, or down "
+        "there, ends the trial:\n");
+    command_text(t, "load -- -b 100", &text);
+    command_text(t, "down", &text);
+    progress_clear(t->settings.progress);
+    fwrite(text.data, 1, text.size, t->out);
+    fflush(t->out);
+}
+
 static void hints_text(const struct trial *t, struct buffer *out) {
     const struct plan_options *o = &t->plan->options;
-    if (o->no_load && !t->schedule.aborted) {
+    if (plan_is_left(t->plan) && !t->schedule.aborted) {
         buffer_text(out,
                     "\nThe replicas are running. Start the loader by hand, and end the trial:\n");
         command_text(t, "load -- -b 100", out);
@@ -398,10 +469,23 @@ static void hints_text(const struct trial *t, struct buffer *out) {
     }
 }
 
+/* Of hosts that were lost nothing was collected: what was followed is what there is. */
+static void end_logs(struct trial *t) {
+    for (size_t i = 0; i < t->plan->container_count; i++) {
+        struct trial_container *c = &t->containers[i];
+        if (c->log)
+            log_follow_end(c->log, 0, &c->log_result);
+        c->log = NULL;
+    }
+}
+
 /* 1 when the verdict is good, 0 when it is not, -1 when it could not be written. */
 int trial_report(struct trial *t, FILE *out, struct error *err) {
     cleanup(findings_deinit) struct findings f = {.load = NULL};
+    end_logs(t);
     find_out(t, &f);
+    cleanup(trial_resources_deinit) struct trial_resources sampled;
+    trial_sampled(t, f.load, &sampled);
     struct report_input input = {
         .run = t->plan->run,
         .name = t->plan->name,
@@ -409,11 +493,13 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
         .container_count = t->plan->container_count,
         .load = f.load,
         .load_gaps = f.load_gaps,
+        .loads_by_hand = f.loads_by_hand,
         .load_expected = had_loader(t),
         .agreement = &f.agreement,
         .agreement_expected = t->plan->options.mode == PLAN_TRIAL
-                                  ? had_loader(t)
+                                  ? had_loader(t) || f.acknowledged_count > 0
                                   : t->plan->options.mode != PLAN_LOAD,
+        .resources = plan_is_rest(t->plan) ? NULL : &sampled.resources,
         .interrupted = t->interrupted,
         .failures = (const char *const *)t->failures,
         .failure_count = t->failure_count,
@@ -426,9 +512,14 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
     buffer_format(&text, "results     %s\n", t->results.folder);
     hints_text(t, &text);
     progress_clear(t->settings.progress);
-    fwrite(text.data, 1, text.size, out);
-    fflush(out);
+    struct error printing = ERROR_NULL;
+    if (fwrite(text.data, 1, text.size, out) < text.size || fflush(out) != 0)
+        error_set_os(&printing, ERROR_IO, errno, "print the report");
     if (write_all(t, &f, &input, err) < 0)
         return error_wrap(err, "write the results");
+    if (printing.kind != ERROR_NONE) {
+        *err = printing;
+        return error_hint(err, "it is in '%s' all the same", t->results.folder);
+    }
     return report_verdict(&input) == VERDICT_GOOD;
 }

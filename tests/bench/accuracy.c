@@ -98,9 +98,9 @@ static struct json *load_replica(char *loader, uint64_t requests, const char *ar
         "run: x\nproject: bench\ncontainers:\n  - {name: bench-replica-1, service: replica, role: "
         "replica, index: 0, host: local, address: 127.0.0.1, ports: {replica: %u}}\n",
         primary_port(p));
-    cleanup_free char *line =
-        text_format("--cluster cluster.yaml --out out -i 0 -d 64 --threads 1 -b %" PRIu64 " %s",
-                    requests, args);
+    cleanup_free char *line = text_format(
+        "--insecure --cluster cluster.yaml --out out -i 0 -d 64 --threads 1 -b %" PRIu64 " %s",
+        requests, args);
     folder_write(&f, "cluster.yaml", cluster);
     struct json *json = load(loader, &f, line);
     primary_stop(p, NULL);

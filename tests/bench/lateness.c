@@ -88,7 +88,8 @@ static struct lateness ours(char *loader, const struct folder *f, uint64_t rate,
     enum { ARGS_MAX = 32 };
     char *argv[ARGS_MAX] = {loader};
     cleanup_free char *args = text_format(
-        "--cluster cluster.yaml --out out -i 0 -d 64 --threads 1 --rate %" PRIu64 ":%" PRIu64 "s%s",
+        "--insecure --cluster cluster.yaml --out out -i 0 -d 64 --threads 1 --rate %" PRIu64
+        ":%" PRIu64 "s%s",
         rate, seconds, spin ? " --spin" : "");
     int argc = 1;
     for (char *rest = args, *word; (word = strtok_r(rest, " ", &rest));)

@@ -81,7 +81,7 @@ struct bare {
     uint8_t *payload;
     size_t payload_size;
     uint64_t left, number;
-    uint8_t heads[BATCH][WIRE_REQUEST_HEAD_SIZE];
+    uint8_t heads[BATCH][WIRE_REQUEST_HEAD_SIZE_MAX];
     struct iovec vectors[2 * BATCH];
 };
 
@@ -210,9 +210,9 @@ int main(int argc, char **argv) {
     char port[8], self[] = "/proc/self/exe", mode[] = "bare";
     snprintf(port, sizeof port, "%u", primary_port(p));
     char *const bare_argv[] = {self, mode, port, argv[2], argv[3], argv[4], NULL};
-    char o[][16] = {"-b", "-c", "-d", "--cluster", "cluster.yaml", "--out", "out"};
-    char *const loader_argv[] = {argv[1], o[0], argv[2], o[1], argv[3], o[2],
-                                 argv[4], o[3], o[4],    o[5], o[6],    NULL};
+    char o[][16] = {"-b", "-c", "-d", "--cluster", "cluster.yaml", "--out", "out", "--insecure"};
+    char *const loader_argv[] = {argv[1], o[0], argv[2], o[1], argv[3], o[2], argv[4],
+                                 o[3],    o[4], o[5],    o[6], o[7],    NULL};
     struct measure floors[ROUNDS], all_ours[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         floors[i] = run_child(bare_argv, &f);

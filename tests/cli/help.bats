@@ -12,14 +12,14 @@ setup() {
 
 # What --help says but for the three options that all have, and without the blank lines that go with them.
 without_common() {
-  sed 's,^\(Usage: seatrial [a-z]*\) \[OPTION...\],\1,' |
+  sed 's,^\(Usage: seatrial [a-z]*\( [a-z]*\)\?\) \[OPTION...\],\1,' |
     grep -v -e '^  -?, --help  ' -e '^      --usage  ' -e '^  -V, --version  ' |
     awk '/^Mandatory or optional/ { skip = 2 } skip > 0 { skip--; next } NF'
 }
 
 # The section of docs/COMMANDS.md about a command.
 section() {
-  awk -v name="## $1" '$0 == name { inside = 1; next } /^## / { inside = 0 } inside && !/^```/' "$SEATRIAL_SOURCE/docs/COMMANDS.md"
+  awk -v name="$1" '$0 == name { inside = 1; next } /^##/ { inside = 0 } inside && !/^```/' "$SEATRIAL_SOURCE/docs/COMMANDS.md"
 }
 
 commands() {
@@ -34,10 +34,13 @@ commands() {
   local command
   [ "$(commands | wc -l)" -gt 10 ]
   for command in $(commands); do
-    diff -u <(section "$command" | without_common) <("$seatrial" "$command" --help | without_common)
-    diff -u <(section "$command" | without_common) <("$seatrial" help "$command" | without_common)
+    diff -u <(section "## $command" | without_common) <("$seatrial" "$command" --help | without_common)
+    diff -u <(section "## $command" | without_common) <("$seatrial" help "$command" | without_common)
   done
-  diff -u <(section seatrial | without_common) <("$seatrial" --help | without_common)
+  diff -u <(section "## seatrial" | without_common) <("$seatrial" --help | without_common)
+  for command in build lock verify; do
+    diff -u <(section "### images $command" | without_common) <("$seatrial" images "$command" --help | without_common)
+  done
 }
 
 @test "every command that the help lists has a page, and every page is listed" {
@@ -47,9 +50,23 @@ commands() {
 @test "help of what is unknown or not supported yet is wrong usage" {
   run -2 "$seatrial" help strat
   [[ $output == *"did you mean 'start'?"* ]]
-  run -2 "$seatrial" help images
+  run -2 "$seatrial" help compare
   [[ $output == *"not supported yet"* ]]
   run -2 "$seatrial" help ps logs
+}
+
+@test "a command of a command that is not there names the nearest, and none at all is wrong usage" {
+  run -2 "$seatrial" images puhs
+  [[ $output == *"there is no command 'images puhs'"*"did you mean 'images push'?"* ]]
+  run -2 "$seatrial" machines statsu --format json
+  [[ $output == *"there is no command 'machines statsu'"*"did you mean 'machines status'?"* ]]
+  run -2 "$seatrial" machines
+  [[ $output == *"Usage: seatrial machines"* ]]
+}
+
+@test "a file of hosts is of one deployment, not of all" {
+  run -2 "$seatrial" machines ls --all --format hosts
+  [[ $output == *"leave out --all"* ]]
 }
 
 # complete WORDS...: what bash would offer for the last of them.
@@ -72,6 +89,7 @@ complete() {
   [ "$(complete "$seatrial" -f "$demo/compose.yaml" logs rep)" = replica ]
   [ "$(complete "$seatrial" -f "$demo/compose.yaml" ps -m '')" = local ]
   [ "$(complete "$seatrial" -f "$demo/compose.yaml" ssh lo)" = local ]
+  [ "$(complete "$seatrial" -f "$demo/compose.yaml" custom '' | xargs)" = "--no-log-prefix --machine --help custom_command keys replica loader" ]
   [ "$(complete "$seatrial" completion b)" = bash ]
   [ "$(complete "$seatrial" -f "$demo/comp")" = "$demo/compose.yaml" ]
   run -2 "$seatrial" completion fish
@@ -80,7 +98,7 @@ complete() {
 
 @test "-m with a host that is not there names those that are" {
   local command
-  for command in ps logs stop start; do
+  for command in ps logs stop start custom; do
     run -2 "$seatrial" -f "$demo/compose.yaml" "$command" -m 'east-*'
     [[ $output == *"there is no host 'east-*' in this deployment"* ]]
     [[ $output == *"its hosts are: local"* ]]
@@ -88,8 +106,16 @@ complete() {
 }
 
 @test "config lists services and hosts" {
-  [ "$("$seatrial" -f "$demo/compose.yaml" config --services | sort | xargs)" = "loader replica" ]
+  [ "$("$seatrial" -f "$demo/compose.yaml" config --services | sort | xargs)" = "keys loader replica" ]
   [ "$("$seatrial" -f "$demo/compose.yaml" config --machines)" = local ]
+  [ "$("$seatrial" -f "$demo/compose.yaml" config --commands)" = custom_command ]
+}
+
+@test "custom lists what there is, and names the nearest of what there is not" {
+  run -0 --separate-stderr "$seatrial" -f "$demo/compose.yaml" custom
+  [ "$(awk '{ print $1, $2, $3, $4 }' <<<"${lines[1]}")" = "custom_command host interval ./sample.sh" ]
+  run -2 "$seatrial" -f "$demo/compose.yaml" custom custom_comand
+  [[ $output == *"the deployment has no custom command 'custom_comand'"*"did you mean 'custom_command'?"* ]]
 }
 
 @test "cp between two of ours, or two containers, is wrong usage" {

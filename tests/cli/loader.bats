@@ -12,9 +12,10 @@ project: demo
 containers:
   - {name: demo-replica-1, service: replica, role: replica, index: 0, host: local, address: 127.0.0.1, ports: {replica: $port}}
 YAML
-  "$SEATRIAL_BIN/replica" --cluster cluster.yaml --index 0 --store memory --out replica >log 2>&1 3>&- &
+  "$SEATRIAL_BIN/replica" keygen --replicas 1 --loaders 1 --out keys
+  "$SEATRIAL_BIN/replica" --cluster cluster.yaml --cluster-keys keys --index 0 --store memory --out replica >log 2>&1 3>&- &
   replica=$!
-  eventually "$SEATRIAL_BIN/replica" --cluster cluster.yaml --index 0 --health
+  eventually "$SEATRIAL_BIN/replica" --cluster cluster.yaml --cluster-keys keys --index 0 --health
 }
 
 teardown() {
@@ -23,7 +24,7 @@ teardown() {
 }
 
 load_it() {
-  "$SEATRIAL_BIN/loader" --cluster cluster.yaml --out out "$@"
+  "$SEATRIAL_BIN/loader" --cluster cluster.yaml --cluster-keys keys --out out "$@"
 }
 
 @test "a wall clock that is set during the load changes no latency and no interval" {
@@ -36,14 +37,14 @@ load_it() {
 }
 
 @test "more clients than files that may be open: the limit is named before anything is sent" {
-  run -3 --separate-stderr prlimit --nofile=300:300 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --out out \
+  run -3 --separate-stderr prlimit --nofile=300:300 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --cluster-keys keys --out out \
     --protocol http --target 127.0.0.1:1 -c 1000
   # shellcheck disable=SC2154 # run sets it
   [[ $stderr == *"1000 clients need "*" open files, but this process may have 300 at most"*"raise the limit"* ]]
 }
 
 @test "a soft limit below what is needed is raised, and not spoken of" {
-  run -1 --separate-stderr prlimit --nofile=300:20000 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --out out \
+  run -1 --separate-stderr prlimit --nofile=300:20000 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --cluster-keys keys --out out \
     --protocol tcp-echo --target "127.0.0.1:1" -c 1000 -d 10 --connect-timeout 100ms
   [[ $stderr == *"Connection refused"* ]]
 }

@@ -12,9 +12,10 @@ project: demo
 containers:
   - {name: demo-replica-1, service: replica, role: replica, index: 0, host: local, address: 127.0.0.1, ports: {replica: $port}}
 YAML
-  "$SEATRIAL_BIN/replica" --cluster cluster.yaml --index 0 --store memory --out replica >log 2>&1 3>&- &
+  "$SEATRIAL_BIN/replica" keygen --replicas 1 --loaders 2 --out keys
+  "$SEATRIAL_BIN/replica" --cluster cluster.yaml --cluster-keys keys --index 0 --store memory --out replica >log 2>&1 3>&- &
   replica=$!
-  eventually "$SEATRIAL_BIN/replica" --cluster cluster.yaml --index 0 --health
+  eventually "$SEATRIAL_BIN/replica" --cluster cluster.yaml --cluster-keys keys --index 0 --health
   mkdir go
 }
 
@@ -25,7 +26,7 @@ teardown() {
 
 # Loader I of N, in its own folder.
 loader_of() {
-  SEATRIAL_INDEX=$1 SEATRIAL_LOADERS=$2 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --out "$1" --start go/start "${@:3}" 3>&-
+  SEATRIAL_INDEX=$1 SEATRIAL_LOADERS=$2 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --cluster-keys keys --out "$1" --start go/start "${@:3}" 3>&-
 }
 
 @test "loaders by hand begin at the time that they are given, and together do the whole" {
@@ -67,7 +68,7 @@ loader_of() {
 }
 
 @test "a signal ends the wait for the start" {
-  env SEATRIAL_INDEX=0 SEATRIAL_LOADERS=2 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --out 0 --start go/start 3>&- &
+  env SEATRIAL_INDEX=0 SEATRIAL_LOADERS=2 "$SEATRIAL_BIN/loader" --cluster cluster.yaml --cluster-keys keys --out 0 --start go/start 3>&- &
   one=$!
   eventually test -e 0/ready
   kill $one

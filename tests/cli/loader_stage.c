@@ -158,7 +158,8 @@ void assert_says(const char *text, const char *part) {
 
 void assert_status(const struct stage *s, int status) {
     if (s->status != status)
-        fail_msg("exit status %d, not %d; stderr: %s", s->status, status, s->err);
+        fail_msg("exit status %d, not %d; stderr: %s; stdout: %s", s->status, status, s->err,
+                 s->out);
 }
 
 uint64_t stage_acknowledged(const struct stage *s) {

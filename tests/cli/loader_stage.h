@@ -33,7 +33,7 @@ struct stage {
 };
 
 /* The options that make the loader use the stage's folder. */
-#define STAGE_HERE "--cluster cluster.yaml --out out "
+#define STAGE_HERE "--insecure --cluster cluster.yaml --out out "
 
 struct stage stage_empty(void);
 /* One replica, and it is the primary. */

@@ -73,6 +73,13 @@ struct replicas replicas_prepare(unsigned n, const char *store) {
     return r;
 }
 
+void replicas_make_keys(struct replicas *r) {
+    cleanup_free char *command = text_format(
+        "'%s' keygen --replicas %u --loaders 2 --out '%s/keys'", REPLICA_PROGRAM, r->n, r->folder);
+    assert_int_equal(system(command), 0);
+    r->keys = true;
+}
+
 struct replicas replicas_up(unsigned n, const char *store) {
     struct replicas r = replicas_prepare(n, store);
     for (unsigned i = 0; i < n; i++)
@@ -105,6 +112,7 @@ static pid_t spawn(struct replicas *r, unsigned i, const char *option, const cha
     cleanup_free char *index = text_format("%u", i);
     cleanup_free char *data = text_format("%s/data%u", r->folder, i);
     cleanup_free char *out = text_format("%s/out%u", r->folder, i);
+    cleanup_free char *keys = text_format("--cluster-keys=%s/keys", r->folder);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid > 0)
@@ -112,7 +120,7 @@ static pid_t spawn(struct replicas *r, unsigned i, const char *option, const cha
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     redirect(r, output, i);
     execl(REPLICA_PROGRAM, "replica", "--cluster", cluster, "--index", index, "--data", data,
-          "--out", out, "--store", r->store, option, NULL);
+          "--out", out, "--store", r->store, r->keys ? keys : "--insecure", option, NULL);
     _exit(127);
 }
 
@@ -344,7 +352,7 @@ void load_deinit(struct load *l) {
 }
 
 static void send_request(struct load *l, uint64_t client, uint64_t number) {
-    uint8_t head[WIRE_REQUEST_HEAD_SIZE];
+    uint8_t head[WIRE_REQUEST_HEAD_SIZE_MAX];
     l->shape.client = client;
     l->shape.number = number;
     send_all(l->fd, head, wire_request_encode_head(&l->shape, head));

@@ -20,12 +20,15 @@ struct replicas {
     unsigned n;
     const char *store;
     const char *option; /* one more, for those that are started; NULL */
+    bool keys;          /* replicas_make_keys; else they run without */
     uint16_t ports[STAGE_REPLICAS_MAX];
     pid_t pids[STAGE_REPLICAS_MAX]; /* 0: not running */
 };
 
 /* Ports and cluster file; nothing runs yet. */
 struct replicas replicas_prepare(unsigned n, const char *store);
+/* Keys for all of them and two loaders, in the folder's `keys`; before they are started. */
+void replicas_make_keys(struct replicas *r);
 /* Started, and healthy. */
 struct replicas replicas_up(unsigned n, const char *store);
 void replicas_down(struct replicas *r); /* kills what still runs, removes the folder */

@@ -21,7 +21,7 @@ expect() {
   plan_of_demo | expect demo
 }
 
-@test "without a load the replicas stay, and end only if something fails" {
+@test "without a load the replicas are held until somebody ends the trial" {
   plan_of_demo --no-load | expect demo-no-load
 }
 
@@ -53,12 +53,14 @@ expect() {
   run -2 "$seatrial" --progress loud plan
   run -2 "$seatrial" run --no-build=both
   run -2 "$seatrial" run extra
+  run -2 "$seatrial" run --resume latest --keep
+  run -2 "$seatrial" plan --resume latest
   run -2 "$seatrial" run --health-timeout soon
   run -2 "$seatrial" --engine-timeout 5 ps
 }
 
 @test "what is not supported yet is refused by name" {
-  for words in images machines "run --frozen" "run --repeat 3" "run --resume x"; do
+  for words in compare report "run --repeat 3"; do
     # shellcheck disable=SC2086
     run -2 "$seatrial" $words
     [[ $output == *"not supported yet"* ]]

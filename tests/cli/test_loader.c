@@ -338,7 +338,7 @@ static void a_replica_at_the_wrong_address_is_not_believed(void **state) {
     stage_load(&s, "-b 10 --connect-timeout 200ms");
     assert_status(&s, 1);
     assert_says(s.err, "replica 0 ('demo-replica-1' at 127.0.0.1:");
-    assert_says(s.err, "it says that it is replica 1");
+    assert_says(s.err, "replica 1 answers there, not replica 0");
     assert_says(s.err, "Connection refused"); /* the other one's reason */
 }
 

@@ -90,7 +90,7 @@ static void wrong_command_lines_end_with_2(void **state) {
 static void the_environment_speaks_when_nobody_else_does(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
-    s.env = text_dup("-b 3 -c 2 --cluster 'cluster.yaml' --out \"out\"");
+    s.env = text_dup("-b 3 -c 2 --insecure --cluster 'cluster.yaml' --out \"out\"");
     stage_start(&s, "");
     stage_wait(&s);
     assert_status(&s, 0);
@@ -150,7 +150,8 @@ static void a_log_file_that_is_not_there_is_an_error(void **state) {
     cleanup(stage_down) struct stage s = stage_empty();
     stage_load(&s, "-b 5 -a nowhere.properties");
     assert_status(&s, 3);
-    assert_says(s.err, "the log configuration 'nowhere.properties' cannot be read");
+    assert_says(s.err,
+                "the log configuration: open 'nowhere.properties': No such file or directory");
 }
 
 static void files_of_an_earlier_load_are_gone(void **state) {

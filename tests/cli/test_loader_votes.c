@@ -69,6 +69,23 @@ static void reads_are_decided_by_what_was_read(void **state) {
     assert_true(counts.reads >= 2 * (400 - counts.executed));
 }
 
+/* Two have read something else: no three of four agree, so all is ordered. */
+static void a_read_that_no_quorum_agrees_on_is_ordered(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    struct voters_counts counts =
+        load(&s,
+             (struct voters_script){
+                 .n = 4, .voters = {VOTER_HONEST, VOTER_AHEAD, VOTER_HONEST, VOTER_AHEAD}},
+             "-b 20 -c 5 -d 100 --reads 100 --key-space 1000 --seed 1 --threads 1");
+    assert_status(&s, 0);
+    assert_counts(&s, 20, 0, 0, 0);
+    assert_int_equal(counts.executed, 20);
+    assert_int_equal(counts.ordered_reads, 20);
+    assert_int_equal(stage_number(&s, "requests.ordered_reads"), 20);
+    assert_int_equal(stage_acknowledged(&s), 0); /* they write nothing */
+}
+
 static void f_lies_do_not_make_an_answer(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -111,6 +128,30 @@ static void the_primary_may_go_in_the_middle(void **state) {
     assert_status(&s, 0);
     assert_counts(&s, 500, 0, 0, 0);
     assert_int_equal(counts.executed, 500);
+}
+
+/* The primary that was named is none any more; and one that says a higher view is not believed. */
+static void requests_go_to_the_primary_of_the_view_that_f_plus_1_are_in(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    struct voters_counts counts =
+        load(&s, (struct voters_script){.n = 4, .view = 5, .voters = {[3] = VOTER_LIES}},
+             "-b 500 -c 5 -d 100 --threads 1");
+    assert_status(&s, 0);
+    assert_counts(&s, 500, 0, 0, 0);
+    assert_true(counts.came_to[1] >= 400);
+}
+
+/* In the first view, too. */
+static void who_says_of_itself_that_it_leads_gets_no_requests_for_long(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    struct voters_counts counts =
+        load(&s, (struct voters_script){.n = 4, .voters = {[3] = VOTER_LIES}},
+             "-b 500 -c 5 -d 100 --threads 1");
+    assert_status(&s, 0);
+    assert_counts(&s, 500, 0, 0, 0);
+    assert_true(counts.came_to[0] >= 400);
 }
 
 static void seven_replicas_tolerate_two(void **state) {
@@ -194,10 +235,13 @@ int main(void) {
         cmocka_unit_test(equal_answers_of_f_plus_1_make_a_request_done),
         cmocka_unit_test(up_to_f_replicas_may_lie_refuse_be_silent_or_be_away),
         cmocka_unit_test(reads_are_decided_by_what_was_read),
+        cmocka_unit_test(a_read_that_no_quorum_agrees_on_is_ordered),
         cmocka_unit_test(f_lies_do_not_make_an_answer),
         cmocka_unit_test(f_plus_1_refusals_are_a_failure),
         cmocka_unit_test(what_the_primary_loses_goes_to_all_after_the_retry_timeout),
         cmocka_unit_test(the_primary_may_go_in_the_middle),
+        cmocka_unit_test(requests_go_to_the_primary_of_the_view_that_f_plus_1_are_in),
+        cmocka_unit_test(who_says_of_itself_that_it_leads_gets_no_requests_for_long),
         cmocka_unit_test(seven_replicas_tolerate_two),
         cmocka_unit_test(the_client_pool_says_where_replicas_are_and_when_to_try_again),
         cmocka_unit_test(what_a_client_pool_cannot_mean_here_is_named),

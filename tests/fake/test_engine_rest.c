@@ -431,12 +431,51 @@ static void a_stream_ends_when_the_task_is_cancelled(void **state) {
     close_fixture(&f);
 }
 
+static void a_push_tells_the_digest_that_the_registry_has(void **state) {
+    (void)state;
+    static const struct fake_step script[] = {
+        PING("1.41"),
+        FAKE_EXPECT("POST /v1.41/images/r:5000/team/x/push?tag=1 "),
+        FAKE_SEND(CHUNKED),
+        LINE(
+            "{\"status\":\"Pushing\",\"id\":\"a\",\"progressDetail\":{\"current\":1,\"total\":2}}"),
+        LINE("{\"progressDetail\":{},\"aux\":{\"Tag\":\"1\",\"Digest\":\"" DIGEST
+             "\",\"Size\":528}}"),
+        FAKE_SEND("0\r\n\r\n"),
+        FAKE_EXPECT("POST /v1.41/images/x/push?tag=1 "),
+        FAKE_SEND(CHUNKED),
+        LINE("{\"errorDetail\":{\"message\":\"denied\"},\"error\":\"denied\"}"),
+        FAKE_SEND("0\r\n\r\n"),
+        FAKE_EXPECT("POST /v1.41/images/x/push?tag=1 "),
+        FAKE_SEND(CHUNKED),
+        FAKE_SEND("0\r\n\r\n"),
+        FAKE_END(),
+    };
+    struct fixture f;
+    char digest[ENGINE_DIGEST_SIZE] = "";
+    struct engine_registry_auth auth = {.username = "u", .password = "p?"};
+    open_fixture(&f, script);
+    assert_int_equal(
+        engine_image_push(f.engine, "r:5000/team/x:1", &auth, NULL, &f.task, digest, &f.err), 0);
+    assert_string_equal(digest, DIGEST);
+    assert_int_equal(engine_image_push(f.engine, "x:1", NULL, NULL, &f.task, digest, &f.err), -1);
+    assert_error(&f, ERROR_FAILED, "push image 'x:1': denied");
+    assert_int_equal(engine_image_push(f.engine, "x:1", NULL, NULL, &f.task, digest, &f.err), -1);
+    assert_error(&f, ERROR_INVALID, "does not say the digest");
+    assert_int_equal(engine_image_push(f.engine, "r:5000/x", NULL, NULL, &f.task, digest, &f.err),
+                     -1);
+    close_fixture(&f);
+    assert_non_null(
+        strstr(fake_received(), "X-Registry-Auth: eyJwYXNzd29yZCI6InA_IiwidXNlcm5hbWUiOiJ1In0="));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_stream_of_events_goes_on_where_it_was),
         cmocka_unit_test(events_that_are_wrong_end_the_stream),
         cmocka_unit_test(following_events_ends_when_the_task_is_cancelled),
         cmocka_unit_test(a_pull_always_says_who_we_are_and_checks_what_came),
+        cmocka_unit_test(a_push_tells_the_digest_that_the_registry_has),
         cmocka_unit_test(a_load_tells_what_was_loaded),
         cmocka_unit_test(what_an_engine_does_not_have_cannot_be_saved),
         cmocka_unit_test(answers_about_volumes_are_checked),

@@ -5,6 +5,7 @@
 #include "tests/fake/fake.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -348,6 +349,51 @@ static void a_sink_can_stop_a_flood_or_fail(void **state) {
     assert_true(fake_sent() < 100 * 1000 * 1000);
 }
 
+/* The server sends the second half when the first is known to be through. */
+static sem_t quiet;
+
+static void await_quiet(void) {
+    sem_wait(&quiet);
+}
+
+static int note_quiet(void *arg, struct error *err) {
+    const struct counter *counter = arg;
+    sem_post(&quiet);
+    return counter->fail ? error_set(err, ERROR_IO, "disk full") : 0;
+}
+
+static void what_has_come_is_through_before_more_is_waited_for(void **state) {
+    (void)state;
+    static const struct fake_step script[] = {
+        FAKE_EXPECT("GET"),
+        FAKE_SEND("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        FAKE_CHUNK("one"),
+        FAKE_CALL(await_quiet),
+        FAKE_CHUNK("two"),
+        FAKE_CALL(await_quiet),
+        FAKE_CHUNK(""),
+        FAKE_EXPECT("GET"),
+        FAKE_SEND("HTTP/1.1 200 OK\r\n\r\nx"),
+        FAKE_STALL(),
+        FAKE_END(),
+    };
+    struct fixture f;
+    struct counter counter = {0};
+    struct sink sink = {.push = count_push, .arg = &counter};
+    struct http_pace pace = {
+        .gather_ns_max = 4 * NS_PER_MS, .on_quiet = note_quiet, .arg = &counter};
+    struct http_request request = {.method = "GET", .path = "/x", .sink = &sink, .pace = &pace};
+    assert_int_equal(sem_init(&quiet, 0, 0), 0);
+    open_fixture(&f, script);
+    assert_int_equal(http_call(f.client, &request, &f.task, &f.response, &f.err), 0);
+    assert_int_equal(counter.size, 6);
+    counter.fail = true;
+    assert_int_equal(http_call(f.client, &request, &f.task, &f.response, &f.err), -1);
+    assert_error(&f, ERROR_IO, "GET /x: disk full");
+    close_fixture(&f);
+    sem_destroy(&quiet);
+}
+
 static void a_body_without_end_is_cut_at_the_limit(void **state) {
     (void)state;
     static const struct fake_step script[] = {
@@ -566,6 +612,7 @@ int main(void) {
         cmocka_unit_test(an_upload_cut_without_an_answer_is_unreachable),
         cmocka_unit_test(a_sink_gets_good_answers_and_the_body_all_others),
         cmocka_unit_test(a_sink_can_stop_a_flood_or_fail),
+        cmocka_unit_test(what_has_come_is_through_before_more_is_waited_for),
         cmocka_unit_test(a_body_without_end_is_cut_at_the_limit),
         cmocka_unit_test(headers_without_end_are_cut_at_the_limit),
         cmocka_unit_test(an_answer_cut_in_the_middle_is_unreachable),

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 4 * 1024 * 1024, CLIENTS = 64 * 1024 };
+enum { IN_SIZE = 4 * 1024 * 1024, CLIENTS = 64 * 1024, FLOOD_FRAMES = 1024 };
 
 struct replica {
     int listen_fd, fd; /* -1: none */
@@ -26,6 +26,7 @@ struct replica {
     bool greeted;
     uint8_t *in;
     size_t size;
+    size_t flooded; /* of the flood, which begins anew when all of it was sent */
 };
 
 struct voters {
@@ -35,6 +36,8 @@ struct voters {
     uint64_t *executed; /* the last number of each client */
     uint64_t *ignored;  /* the last number of each client that the primary lost */
     uint64_t came;      /* to the primary for the first time */
+    uint8_t *flood;
+    size_t flood_size;
     int stop_fd;
     pthread_t thread;
 };
@@ -42,7 +45,7 @@ struct voters {
 static void hang_up(struct replica *r) {
     if (r->fd >= 0)
         close(take_fd(&r->fd));
-    r->size = 0;
+    r->size = r->flooded = 0;
     r->greeted = false;
 }
 
@@ -53,8 +56,10 @@ static void send_all(struct replica *r, const void *data, size_t size) {
 
 static void greet(struct voters *v, int index) {
     uint16_t n = v->script.n, f = (uint16_t)((n - 1) / 3);
+    bool lies = v->script.voters[index] == VOTER_LIES;
     const struct wire_hello_answer answer = {.accepted = true,
                                              .replica = (uint16_t)index,
+                                             .primary = lies ? (uint16_t)index : 0,
                                              .n = n,
                                              .f = f,
                                              .answers = v->script.answers ? v->script.answers
@@ -70,11 +75,15 @@ static void reply_at(struct voters *v, int index, const struct wire_request *req
     struct wire_reply reply = {.client = request->client,
                                .number = request->number,
                                .replica = (uint16_t)index,
+                               .view = voter == VOTER_LIES ? 99 : v->script.view,
                                .height = height};
     uint8_t frame[WIRE_REPLY_SIZE_MAX];
-    if (!v->replicas[index].greeted || voter == VOTER_SILENT || voter == VOTER_ABSENT)
+    if (!v->replicas[index].greeted || voter == VOTER_SILENT || voter == VOTER_ABSENT ||
+        voter == VOTER_FLOODS)
         return;
-    memset(reply.digest, voter == VOTER_LIES ? 0x80 + index : 1, sizeof reply.digest);
+    bool differs =
+        voter == VOTER_LIES || (voter == VOTER_AHEAD && request->flags & WIRE_REQUEST_READ_ONLY);
+    memset(reply.digest, differs ? 0x80 + index : 1, sizeof reply.digest);
     if (voter == VOTER_REFUSES)
         reply.status = WIRE_REPLY_REFUSED;
     if (voter == VOTER_STRANGER)
@@ -112,6 +121,7 @@ static void take_read(struct voters *v, int index, const struct wire_request *re
 static void take_request(struct voters *v, int index, const struct wire_request *request) {
     uint64_t *executed = &v->executed[request->client % CLIENTS];
     v->counts.requests++;
+    v->counts.came_to[index]++;
     v->counts.resent += index != 0 || request->number <= *executed;
     if (request->number <= *executed) {
         if (request->number == *executed)
@@ -122,6 +132,7 @@ static void take_request(struct voters *v, int index, const struct wire_request 
         return;
     *executed = request->number;
     v->counts.executed++;
+    v->counts.ordered_reads += request->key_count == 0 && request->read_count > 0;
     if (v->counts.executed == v->script.vanish_after)
         vanish(v);
     for (int i = 0; i < v->script.n; i++)
@@ -170,6 +181,27 @@ static void serve(struct voters *v, int index) {
         continue;
 }
 
+/* Replies to nobody. */
+static void make_flood(struct voters *v) {
+    const struct wire_reply reply = {.number = 1};
+    v->flood = mem_alloc(FLOOD_FRAMES * (size_t)WIRE_REPLY_SIZE_MAX);
+    for (int i = 0; i < FLOOD_FRAMES; i++)
+        v->flood_size += wire_reply_encode(&reply, v->flood + v->flood_size);
+}
+
+/* As much as there is room for. */
+static void flood(const struct voters *v, struct replica *r) {
+    ssize_t n =
+        send(r->fd, v->flood + r->flooded, v->flood_size - r->flooded, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0)
+        r->flooded = (r->flooded + (size_t)n) % v->flood_size;
+}
+
+static short awaited(const struct voters *v, int index) {
+    bool floods = v->script.voters[index] == VOTER_FLOODS && v->replicas[index].greeted;
+    return floods ? POLLIN | POLLOUT : POLLIN;
+}
+
 static void take_connection(struct replica *r) {
     int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC), on = 1;
     if (fd < 0)
@@ -185,14 +217,16 @@ static void *work(void *arg) {
         struct pollfd fds[1 + 2 * VOTERS_MAX] = {{.fd = v->stop_fd, .events = POLLIN}};
         for (int i = 0; i < v->script.n; i++) {
             fds[1 + 2 * i] = (struct pollfd){.fd = v->replicas[i].listen_fd, .events = POLLIN};
-            fds[2 + 2 * i] = (struct pollfd){.fd = v->replicas[i].fd, .events = POLLIN};
+            fds[2 + 2 * i] = (struct pollfd){.fd = v->replicas[i].fd, .events = awaited(v, i)};
         }
         if (poll(fds, 1 + 2 * (nfds_t)v->script.n, -1) < 0)
             continue;
         if (fds[0].revents)
             return NULL;
         for (int i = 0; i < v->script.n; i++) {
-            if (fds[2 + 2 * i].revents && v->replicas[i].fd == fds[2 + 2 * i].fd)
+            if (fds[2 + 2 * i].revents & POLLOUT)
+                flood(v, &v->replicas[i]);
+            if (fds[2 + 2 * i].revents & ~POLLOUT && v->replicas[i].fd == fds[2 + 2 * i].fd)
                 serve(v, i);
             if (fds[1 + 2 * i].revents && v->replicas[i].listen_fd >= 0)
                 take_connection(&v->replicas[i]);
@@ -222,6 +256,7 @@ int voters_start(const struct voters_script *script, struct voters **ret, struct
     v->script = *script;
     v->executed = mem_new_array(uint64_t, CLIENTS);
     v->ignored = mem_new_array(uint64_t, CLIENTS);
+    make_flood(v);
     v->stop_fd = eventfd(0, EFD_CLOEXEC);
     for (int i = 0; i < script->n; i++)
         if (start_replica(v, i, err) < 0)
@@ -252,5 +287,6 @@ void voters_stop(struct voters *v, struct voters_counts *ret) {
     *ret = v->counts;
     free(v->executed);
     free(v->ignored);
+    free(v->flood);
     free(v);
 }

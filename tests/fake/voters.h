@@ -16,17 +16,20 @@ enum { VOTERS_MAX = 7 };
 
 enum voter {
     VOTER_HONEST,
-    VOTER_LIES,     /* its digest is its own */
+    VOTER_LIES,     /* it says that it leads; its digest and its view are its own */
     VOTER_SILENT,   /* it takes requests, and answers none */
     VOTER_REFUSES,  /* all requests */
     VOTER_ABSENT,   /* nobody listens there */
     VOTER_STRANGER, /* answers as another replica */
+    VOTER_FLOODS,   /* says without end what nobody has asked, and answers none */
+    VOTER_AHEAD,    /* has read something else than the others; what is ordered, it knows as well */
 };
 
 struct voters_script {
     uint16_t n;
     uint16_t answers; /* 0: f + 1 */
     enum voter voters[VOTERS_MAX];
+    uint64_t view;        /* that all are in, whatever they said when they were greeted */
     uint64_t ignore_each; /* the primary loses every such request (5: the 5th, 10th, ...) the first
                              time; 0: none */
     uint64_t
@@ -39,9 +42,11 @@ int voters_start(const struct voters_script *script, struct voters **ret, struct
 uint16_t voters_port(const struct voters *v, int index);
 
 struct voters_counts {
-    uint64_t executed; /* different requests */
-    uint64_t requests; /* that came, to whomever */
-    uint64_t resent;   /* to a backup, or a second time */
-    uint64_t reads;    /* that came, to whomever; none of the above */
+    uint64_t executed;            /* different requests */
+    uint64_t requests;            /* that came, to whomever */
+    uint64_t resent;              /* to a backup, or a second time */
+    uint64_t reads;               /* that came, to whomever; none of the above */
+    uint64_t ordered_reads;       /* executed: they read, and write nothing */
+    uint64_t came_to[VOTERS_MAX]; /* requests that are no reads */
 };
 void voters_stop(struct voters *v, struct voters_counts *ret);

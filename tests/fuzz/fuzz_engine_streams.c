@@ -58,7 +58,8 @@ static void logs(const uint8_t *data, size_t size, size_t piece, bool timestamps
 
 static void build(const uint8_t *data, size_t size, size_t piece) {
     struct error err = ERROR_NULL;
-    struct build_output output = {.on_event = on_event};
+    cleanup(build_output_deinit) struct build_output output;
+    build_output_init(&output, on_event, NULL);
     cleanup(json_lines_deinit) struct json_lines lines;
     json_lines_init(&lines, 1024, build_output_line, &output);
     if (in_pieces(json_lines_push, &lines, data, size, piece) == 0)

@@ -12,13 +12,12 @@
  */
 
 #include "lib/cluster.h"
-#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/plan/plan.h"
 #include "runner/plan/schedule.h"
+#include "tests/golden/cases.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +47,16 @@ static bool read_wishes(char *line, struct plan_options *ret) {
             ret->mode = PLAN_DOWN;
         else if (text_equal(word, "--no-load"))
             ret->no_load = true;
+        else if (text_equal(word, "up"))
+            ret->no_load = ret->detach = true;
         else if (text_equal(word, "--keep"))
             ret->keep = true;
         else if (text_equal(word, "--no-build"))
             ret->no_build_loader = ret->no_build_replica = true;
+        else if (text_equal(word, "--frozen"))
+            ret->frozen = true;
+        else if (text_equal(word, "--no-push"))
+            ret->no_push_loader = ret->no_push_replica = true;
         else if (text_equal(word, "--machines-only"))
             ret->machines_only = true;
         else
@@ -69,6 +74,7 @@ static enum step_kind undone_by(enum step_kind kind) {
     case STEP_CREATE_NETWORK: return STEP_REMOVE_NETWORK;
     case STEP_CREATE_VOLUME: return STEP_REMOVE_VOLUME;
     case STEP_START_COMMANDS: return STEP_STOP_COMMANDS;
+    case STEP_LOCK_HOST: return STEP_UNLOCK_HOST;
     default: return STEP_KIND_COUNT;
     }
 }
@@ -186,63 +192,6 @@ static bool run(const char *name, char *text, struct buffer *out) {
     return check_cluster(name, &cluster, t.plan) && check_schedule(name, t.plan);
 }
 
-/* The first line that differs. */
-static void print_difference(const char *name, const char *expected, const char *got) {
-    unsigned line = 1;
-    size_t i = 0, start = 0;
-    for (; expected[i] && expected[i] == got[i]; i++)
-        if (expected[i] == '\n') {
-            line++;
-            start = i + 1;
-        }
-    printf("%s: line %u is\n  %.*s\ninstead of\n  %.*s\n", name, line,
-           (int)strcspn(got + start, "\n"), got + start, (int)strcspn(expected + start, "\n"),
-           expected + start);
-}
-
-static bool check(const char *folder, const char *name) {
-    struct error err = ERROR_NULL;
-    cleanup(buffer_deinit) struct buffer given = BUFFER_NULL, got, expected = BUFFER_NULL;
-    cleanup_free char *path = text_format("%s/%s.case", folder, name);
-    cleanup_free char *expected_path = text_format("%s/%s.expected", folder, name);
-    buffer_init(&got, TEXT_MAX);
-    if (file_read(path, TEXT_MAX, &given, &err) < 0) {
-        printf("%s\n", err.text);
-        return false;
-    }
-    cleanup_free char *text = text_dup(buffer_string(&given));
-    if (!run(name, text, &got))
-        return false;
-    if (getenv("SEATRIAL_GOLDEN_UPDATE"))
-        return file_write(expected_path, 0644, buffer_string(&got), got.size, &err) == 0;
-    if (file_read(expected_path, TEXT_MAX, &expected, &err) < 0) {
-        printf("%s\n", err.text);
-        return false;
-    }
-    bool same = text_equal(buffer_string(&expected), buffer_string(&got));
-    if (!same)
-        print_difference(name, buffer_string(&expected), buffer_string(&got));
-    return same;
-}
-
-static int is_case(const struct dirent *entry) {
-    return text_ends(entry->d_name, ".case");
-}
-
 int main(int argc, char **argv) {
-    struct dirent **entries = NULL;
-    int count = argc == 2 ? scandir(argv[1], &entries, is_case, alphasort) : -1;
-    if (count <= 0) {
-        fprintf(stderr, "usage: golden_plan FOLDER (with at least one case in it)\n");
-        return EXIT_FAILURE;
-    }
-    int failures = 0;
-    for (int i = 0; i < count; i++) {
-        entries[i]->d_name[strlen(entries[i]->d_name) - strlen(".case")] = '\0';
-        failures += !check(argv[1], entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    printf("%d of %d cases as expected\n", count - failures, count);
-    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+    return golden_main(argc, argv, run);
 }

@@ -13,7 +13,7 @@ setup() {
     image: $project
     command: [-c, "echo helping; trap 'exit 0' TERM; while :; do /bin/busybox sleep 3600 & wait \$\$!; done"]
     depends_on: {replica: {condition: service_started}}
-    network_mode: none
+    network_mode: host
 EOF
   cd "$folder" || return
 }
@@ -23,7 +23,7 @@ teardown() {
 }
 
 start_trial() {
-  seatrial run --no-load >run.out 2>&1 || {
+  seatrial up >run.out 2>&1 || {
     cat run.out
     return 1
   }
@@ -95,7 +95,7 @@ inside() {
 @test "logs: all containers with their names in front, or chosen ones without" {
   start_trial
   run -0 --separate-stderr seatrial logs
-  [[ $output == *"$project-helper-1 | helping"* ]]
+  [[ $output == *"$project-helper-1  | helping"* ]]
   [[ $output == *"$project-replica-4 | replica 3 of run"* ]]
   run -0 --separate-stderr seatrial logs --no-log-prefix helper
   [ "$output" = helping ]
@@ -110,6 +110,7 @@ inside() {
   wait "$follower"
   grep -q 'last words of 3' followed
   seatrial start
+  rm followed # it has the words that are waited for
   "$SEATRIAL_BIN/seatrial" logs --follow replica >followed 2>followed.err 3>&- &
   follower=$!
   eventually grep -q 'replica 3 of run' followed
@@ -142,14 +143,14 @@ inside() {
   run -0 seatrial start --wait
   inside replica-3 rm /seatrial/out/ready /seatrial/cluster.yaml # without which it never is
   seatrial stop
-  run -1 seatrial start --wait-timeout 1s
+  run -1 seatrial start --wait-timeout 10s
   [[ $output == *"host 'local': wait until container '$project-replica-3' is healthy"* ]]
   [[ $output != *"container '$project-replica-2' is healthy"* ]]
   seatrial stop
   docker run --detach --name "$project-broken-1" --network none --label "com.docker.compose.project=$project" \
     --label com.docker.compose.service=replica --label com.docker.compose.container-number=9 \
     --label "io.seatrial.owner=$(docker inspect --format '{{index .Config.Labels "io.seatrial.owner"}}' "$project-replica-1")" \
-    "$project" -c "exit 9"
+    --health-cmd "exit 1" "$project" -c "exit 9" # never healthy, so that it is waited for until it ends
   docker wait "$project-broken-1"
   run -1 seatrial start --wait "$project-broken-1"
   [[ $output == *"$project-broken-1"*"ended with exit status 9"* ]]

@@ -56,7 +56,7 @@ agreed() {
 }
 
 @test "a loader by hand, twice, against replicas that stay" {
-  run -0 seatrial run --no-load
+  run -0 seatrial up
   run -0 seatrial load -- -b 100 -c 3
   run -0 seatrial load -- -b 50 -d 64 -k 0
   run -0 --separate-stderr seatrial down
@@ -65,9 +65,9 @@ agreed() {
 }
 
 @test "a port in use: the replica says which, and the trial ends" {
-  "$SEATRIAL_BIN/replica" --cluster "$BATS_TEST_DIRNAME/one.yaml" --index 0 --store memory --out "$folder" >holder 2>&1 3>&- &
+  "$SEATRIAL_BIN/replica" --insecure --cluster "$BATS_TEST_DIRNAME/one.yaml" --index 0 --store memory --out "$folder" >holder 2>&1 3>&- &
   holder=$!
-  eventually "$SEATRIAL_BIN/replica" --cluster "$BATS_TEST_DIRNAME/one.yaml" --index 0 --health
+  eventually "$SEATRIAL_BIN/replica" --insecure --cluster "$BATS_TEST_DIRNAME/one.yaml" --index 0 --health
   run -1 seatrial run
   kill "$holder"
   wait "$holder"

@@ -9,7 +9,7 @@ load trial/functions
 setup() {
   prepare_trial
   cd "$folder" || return
-  seatrial run --no-load >run.out 2>&1 || {
+  seatrial up >run.out 2>&1 || {
     cat run.out
     return 1
   }

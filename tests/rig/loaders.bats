@@ -119,7 +119,7 @@ nothing_is_left() {
 
 @test "several loaders by hand begin together, too" {
   loaders 2 "-b 100 -c 4"
-  run -0 seatrial run --no-load
+  run -0 seatrial up
   run -0 --separate-stderr seatrial load -- -b 50 -c 3
   [[ $output == *"rigloaders-loader-by-hand-1 | "* ]]
   [[ $output == *"rigloaders-loader-by-hand-2 | "* ]]

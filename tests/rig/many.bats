@@ -224,7 +224,7 @@ END
   keys:
     image: $project
     command: [-c, "/bin/busybox mkdir -p /made/keys && umask 077 && printf 'kept s3%s\\n' cret >/made/keys/key"]
-    network_mode: none
+    network_mode: host
     x-seatrial: {role: prepare, output: /made/keys}
 END
   sed -i 's|test: \[CMD, /bin/busybox, test, -e, /seatrial/out/ready\]|test: [CMD, /bin/busybox, grep, -q, "kept s3c", /made/keys/key]|' \
@@ -243,7 +243,7 @@ END
 volumes: {state: {}}
 END
   sed -i 's|x-seatrial: {role: replica|volumes: [state:/state]\n    x-seatrial: {role: replica|' "$folder/compose.yaml"
-  run -0 seatrial run --no-load
+  run -0 seatrial up
   on 2 volume inspect "${project}_state"
   run -0 seatrial collect
   run -0 seatrial load

@@ -25,14 +25,14 @@ services:
     build: .
     command: [/bin/replica.sh]
     deploy: {replicas: 3}
-    network_mode: none
+    network_mode: host
     healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready], interval: 1s}
     x-seatrial: {role: replica}
   loader:
     image: $project
     build: .
     command: [/bin/loader.sh]
-    network_mode: none
+    network_mode: host
     x-seatrial: {role: loader}
 EOF
   {
@@ -251,6 +251,7 @@ on_host() {
   [ "$(jq -r 'select(.check == "login") | .host + " " + .result' checks | xargs)" = "h1 good h2 good h3 good" ]
   [ "$(jq -r 'select(.check == "engine") | .result' checks | xargs)" = "good good good" ]
   [ "$(jq -r 'select(.check == "clock") | .result' checks | xargs)" = "good good good" ]
+  [ "$(jq -r 'select(.check == "limits") | .text' checks | sort -u)" = "a process may open $(cat /proc/sys/fs/nr_open) files" ]
   for i in 1 2 3; do
     version=$(there "$i" docker version --format '{{.Server.Version}}')
     [[ $(jq -r "select(.check == \"engine\" and .host == \"h$i\") | .text" checks) == "$version, "* ]]

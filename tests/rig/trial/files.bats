@@ -72,7 +72,7 @@ EOF
 
 @test "a loader by hand has a clean folder each time, and its volume goes with it" {
   with_curious_loader
-  run -0 seatrial -f over.yaml run --no-load
+  run -0 seatrial -f over.yaml up
   [ "$(volumes | wc -l)" = 1 ]
   for _ in 1 2; do
     run -0 --separate-stderr seatrial -f over.yaml load
@@ -119,13 +119,13 @@ EOF
 }
 
 @test "a runner that is killed before it fills the volume, or while it does: down removes what it made" {
-  run -0 seatrial run --no-load
+  run -0 seatrial up
   remove_containers_of_project
   [ "$(volumes | wc -l)" = 1 ]
   run seatrial down
   nothing_at_all_is_left
 
-  run -0 seatrial run --no-load
+  run -0 seatrial up
   remove_containers_of_project
   volume=$(volumes)
   docker create --name "$volume-put" --volume "$volume:/seatrial" --network none --label io.seatrial.files=1 \

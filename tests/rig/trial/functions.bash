@@ -20,7 +20,7 @@ services:
     command: [/bin/replica.sh]
     environment: {ODD: "$ODD", ODD_ONE: "\${ODD_ONE}"}
     deploy: {replicas: 4}
-    network_mode: none
+    network_mode: host
     healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready]}
     x-seatrial: {role: replica, per_host: 4, cores: /cores}
   loader:
@@ -28,7 +28,7 @@ services:
     build: .
     command: [/bin/loader.sh]
     environment: [LOAD_SECONDS, LOAD_EXIT, ACKNOWLEDGED]
-    network_mode: none
+    network_mode: host
     x-seatrial: {role: loader}
 EOF
   sed -i "s/ODD: \"\"/ODD: \"\${ODD}\"/" "$folder/compose.yaml"
@@ -53,11 +53,22 @@ nothing_is_left() {
   [ -z "$(of_project)" ]
 }
 
-# What the engine keeps after a test that went wrong.
+# What the engine keeps after a test that went wrong. The image's layers stay, for the next test of the file.
 sweep_trial() {
   [ -n "${project:-}" ] || return 0
   of_project | xargs --no-run-if-empty docker rm --force >/dev/null
+  docker tag "$project" "$kept_image" 2>/dev/null || true
   docker rmi --force "$project" >/dev/null 2>&1 || true
+}
+
+kept_image=seatrial-test-kept:${BATS_RUN_TMPDIR##*/}
+
+remove_kept_image() {
+  [ -z "${SEATRIAL_TEST_DOCKER_HOST:-}" ] || DOCKER_HOST=$SEATRIAL_TEST_DOCKER_HOST docker rmi --force "$kept_image" >/dev/null 2>&1 || true
+}
+
+teardown_file() {
+  remove_kept_image
 }
 
 # With a load that does not end; the process is $!.

@@ -27,12 +27,12 @@ services:
   keys:
     image: $project
     command: ["-c", "/bin/busybox mkdir -p /keys/deep && umask 077 && echo the-secret-of-\$\$SEATRIAL_RUN >/keys/deep/secret"]
-    network_mode: none
+    network_mode: host
     x-seatrial: {role: prepare, output: /keys}
   certificates:
     image: $project
     command: ["-c", "/bin/busybox mkdir -p /made && /bin/busybox cp /keys/deep/secret /made/copy; exit $1"]
-    network_mode: none
+    network_mode: host
     depends_on: [keys]
     x-seatrial: {role: prepare, output: /made}
   replica:
@@ -54,7 +54,7 @@ EOF
 
 @test "a loader that is started by hand is given it too" {
   with_prepare_services 0
-  run -0 seatrial -f "$folder/over.yaml" run --no-load
+  run -0 seatrial -f "$folder/over.yaml" up
   run -0 seatrial -f "$folder/over.yaml" load
   run -0 seatrial -f "$folder/over.yaml" down
   nothing_is_left

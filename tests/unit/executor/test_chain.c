@@ -20,10 +20,10 @@
 
 #define GOLDEN_EXPANSION "2099edbac6c218272fbf04070e7a449e56580ac862ef9103922714b49c18e4e4"
 
-static const struct pee_command default_shape = {
+static const struct command default_shape = {
     .client = 1, .number = 1, .key_count = 31, .key_size = 118, .value_size = 2841};
 
-static uint8_t *expand(const struct pee_command *command, size_t *ret_size) {
+static uint8_t *expand(const struct command *command, size_t *ret_size) {
     *ret_size = pee_write_set_size(command);
     uint8_t *set = mem_alloc(*ret_size + 1);
     pee_expand(command, set);
@@ -50,7 +50,7 @@ static void a_write_set_is_the_same_bytes_everywhere(void **state) {
 
 static void every_request_writes_something_else(void **state) {
     (void)state;
-    struct pee_command others[] = {default_shape, default_shape, default_shape};
+    struct command others[] = {default_shape, default_shape, default_shape};
     others[0].client++;
     others[1].number++;
     others[2].value_size++;
@@ -72,17 +72,17 @@ static size_t entries_of(const uint8_t *set, size_t size, struct write_set_entry
     return count;
 }
 
-static const struct pee_command shared_shape = {.client = 1,
-                                                .number = 1,
-                                                .key_count = 5,
-                                                .key_size = 21,
-                                                .value_size = 30,
-                                                .key_space = 1000,
-                                                .first_key = 996};
+static const struct command shared_shape = {.client = 1,
+                                            .number = 1,
+                                            .key_count = 5,
+                                            .key_size = 21,
+                                            .value_size = 30,
+                                            .key_space = 1000,
+                                            .first_key = 996};
 
 static void keys_of_a_key_space_are_the_same_for_everybody(void **state) {
     (void)state;
-    struct pee_command other = shared_shape;
+    struct command other = shared_shape;
     struct write_set_entry a[8], b[8];
     uint8_t key[21];
     size_t size;
@@ -109,7 +109,7 @@ static void keys_of_a_key_space_are_the_same_for_everybody(void **state) {
 
 static void what_is_written_to_a_shared_key_depends_on_request_and_key(void **state) {
     (void)state;
-    struct pee_command others[] = {shared_shape, shared_shape, shared_shape};
+    struct command others[] = {shared_shape, shared_shape, shared_shape};
     struct write_set_entry a[8], b[8];
     size_t size, again_size;
     others[0].client++;
@@ -154,24 +154,57 @@ static void reads_are_told_apart_by_what_they_read(void **state) {
     read_digest_deinit(&d);
 }
 
+static void expect_refused(const struct command *command, enum error_kind kind, const char *text) {
+    struct error err = ERROR_NULL;
+    assert_int_equal(pee_check(command, &err), -1);
+    assert_int_equal(err.kind, kind);
+    assert_string_equal(err.text, text);
+}
+
 static void reads_need_a_key_space_and_are_limited_as_writes_are(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    struct pee_command command = shared_shape;
+    struct command command = shared_shape;
+    command.read_only = true;
     command.value_size = UINT32_MAX; /* means nothing */
-    assert_int_equal(pee_check_read(&command, &err), 0);
+    assert_int_equal(pee_check(&command, &err), 0);
+    assert_int_equal(pee_read_count(&command), command.key_count);
     command.key_count = 1001;
-    assert_int_equal(pee_check_read(&command, &err), -1);
-    assert_string_equal(err.text, "1001 keys of a key space of 1000");
-    error_clear(&err);
+    expect_refused(&command, ERROR_LIMIT, "1001 keys of a key space of 1000");
     command.key_space = 0;
-    assert_int_equal(pee_check_read(&command, &err), -1);
-    assert_int_equal(err.kind, ERROR_REFUSED);
-    error_clear(&err);
+    expect_refused(&command, ERROR_REFUSED, "a read-only request needs a key space");
     command = shared_shape;
+    command.read_only = true;
     command.key_size = 7;
-    assert_int_equal(pee_check_read(&command, &err), -1);
-    assert_int_equal(err.kind, ERROR_LIMIT);
+    expect_refused(&command, ERROR_LIMIT, "keys of 7 bytes, only 8 to 4096");
+}
+
+static void a_write_may_read_keys_of_its_key_space_before(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    uint8_t read[COMMAND_KEY_SIZE_MAX], written[COMMAND_KEY_SIZE_MAX];
+    struct command command = shared_shape;
+    assert_int_equal(pee_read_count(&command), 0);
+    command.read_count = 1000;
+    assert_int_equal(pee_check(&command, &err), 0);
+    assert_int_equal(pee_read_count(&command), 1000);
+    assert_int_equal(pee_read_key(&command, 1, read), command.key_size);
+    pee_key(&command, 1, written);
+    assert_memory_equal(read, written, command.key_size);
+    command.read_count = 1001;
+    expect_refused(&command, ERROR_LIMIT, "1001 keys of a key space of 1000");
+    command.key_space = UINT64_C(1) << 40;
+    command.read_count = PEE_KEYS_MAX + 1;
+    expect_refused(&command, ERROR_LIMIT, "10001 keys, at most 10000");
+    command.read_count = 1;
+    command.key_count = 0; /* nothing is written: the size of its keys counts all the same */
+    command.key_size = 4097;
+    expect_refused(&command, ERROR_LIMIT, "keys of 4097 bytes, only 8 to 4096");
+    command = shared_shape;
+    command.key_space = command.first_key = 0;
+    command.read_count = 1;
+    expect_refused(&command, ERROR_REFUSED,
+                   "a request that reads before it writes needs a key space");
 }
 
 static int compare_keys(const void *a, const void *b) {
@@ -180,7 +213,7 @@ static int compare_keys(const void *a, const void *b) {
 
 static void keys_are_distinct_even_when_they_are_short(void **state) {
     (void)state;
-    struct pee_command command = {.key_count = PEE_KEYS_MAX, .key_size = PEE_KEY_SIZE_MIN};
+    struct command command = {.key_count = PEE_KEYS_MAX, .key_size = PEE_KEY_SIZE_MIN};
     size_t size, count = 0;
     cleanup_free uint8_t *set = expand(&command, &size);
     cleanup_free uint8_t *keys = mem_alloc(8 * PEE_KEYS_MAX);
@@ -201,7 +234,7 @@ static void keys_are_distinct_even_when_they_are_short(void **state) {
 /* Byte values as frequent as chance has it, and no eight bytes come twice: nothing to compress. */
 static void values_cannot_be_compressed(void **state) {
     (void)state;
-    struct pee_command command = {.key_count = 1, .key_size = 8, .value_size = PEE_VALUE_SIZE_MAX};
+    struct command command = {.key_count = 1, .key_size = 8, .value_size = PEE_VALUE_SIZE_MAX};
     size_t size;
     cleanup_free uint8_t *set = expand(&command, &size);
     const uint8_t *value = set + 8 + 8;
@@ -219,7 +252,7 @@ static void values_cannot_be_compressed(void **state) {
 static void nothing_is_written_beyond_the_write_set(void **state) {
     (void)state;
     for (uint32_t value_size = 0; value_size < 200; value_size++) {
-        struct pee_command command = {.key_count = 2, .key_size = 9, .value_size = value_size};
+        struct command command = {.key_count = 2, .key_size = 9, .value_size = value_size};
         size_t size = pee_write_set_size(&command);
         cleanup_free uint8_t *set = mem_alloc(size + 64);
         memset(set, 0xaa, size + 64);
@@ -232,13 +265,13 @@ static void nothing_is_written_beyond_the_write_set(void **state) {
 static void shapes_beyond_the_limits_are_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    const struct pee_command good[] = {
+    const struct command good[] = {
         {.key_count = 0},
         {.key_count = PEE_KEYS_MAX, .key_size = PEE_KEY_SIZE_MIN},
         {.key_count = 1, .key_size = PEE_KEY_SIZE_MAX, .value_size = PEE_VALUE_SIZE_MAX},
         {.execution_ms = PEE_EXECUTION_MS_MAX},
     };
-    const struct pee_command bad[] = {
+    const struct command bad[] = {
         {.key_count = PEE_KEYS_MAX + 1, .key_size = 8},
         {.key_count = 1, .key_size = PEE_KEY_SIZE_MIN - 1},
         {.key_count = 1, .key_size = PEE_KEY_SIZE_MAX + 1},
@@ -258,7 +291,7 @@ static void shapes_beyond_the_limits_are_refused(void **state) {
 
 static void a_damaged_write_set_is_not_read_beyond_its_end(void **state) {
     (void)state;
-    struct pee_command command = {.key_count = 2, .key_size = 8, .value_size = 5};
+    struct command command = {.key_count = 2, .key_size = 8, .value_size = 5};
     size_t full = pee_write_set_size(&command);
     for (size_t size = 0; size < full; size++) {
         cleanup_free uint8_t *set = mem_alloc(full);
@@ -272,30 +305,78 @@ static void a_damaged_write_set_is_not_read_beyond_its_end(void **state) {
     }
 }
 
+static void digest_of(struct write_set *ws, const uint8_t *set, size_t size,
+                      uint8_t out[SHA256_SIZE]) {
+    struct error err = ERROR_NULL;
+    if (write_set_read(ws, set, size, &err) < 0)
+        fail_msg("%s", err.text);
+    memcpy(out, ws->digest, SHA256_SIZE);
+}
+
+/* Bits of keys and values; those of sizes make it another write set, or none. */
 static void any_changed_bit_changes_the_digest_of_a_write_set(void **state) {
     (void)state;
-    struct sha256 hash;
-    uint8_t digest[SHA256_SIZE], other[SHA256_SIZE], set[200];
-    sha256_init(&hash);
-    for (size_t i = 0; i < sizeof set; i++)
-        set[i] = (uint8_t)i;
-    write_set_digest(&hash, set, sizeof set, digest);
-    for (size_t bit = 0; bit < 8 * sizeof set; bit++) {
+    const struct command command = {.key_count = 3, .key_size = 9, .value_size = 70};
+    size_t size, entry_size = WRITE_SET_ENTRY_HEAD + 9 + 70;
+    uint8_t digest[SHA256_SIZE], other[SHA256_SIZE];
+    cleanup_free uint8_t *set = expand(&command, &size);
+    cleanup(write_set_deinit) struct write_set ws;
+    write_set_init(&ws, 8);
+    digest_of(&ws, set, size, digest);
+    for (size_t bit = 0; bit < 8 * size; bit++) {
+        if (bit / 8 % entry_size < WRITE_SET_ENTRY_HEAD)
+            continue;
         set[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        write_set_digest(&hash, set, sizeof set, other);
+        digest_of(&ws, set, size, other);
         assert_memory_not_equal(digest, other, sizeof digest);
         set[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    write_set_digest(&hash, set, sizeof set - 1, other);
+    digest_of(&ws, set, size - entry_size, other);
     assert_memory_not_equal(digest, other, sizeof digest);
-    for (size_t i = 0; i < 64; i++) { /* two runs of bytes that swap their places */
+    for (size_t i = 0; i < entry_size; i++) { /* two entries that swap their places */
         uint8_t swapped = set[i];
-        set[i] = set[64 + i];
-        set[64 + i] = swapped;
+        set[i] = set[entry_size + i];
+        set[entry_size + i] = swapped;
     }
-    write_set_digest(&hash, set, sizeof set, other);
+    digest_of(&ws, set, size, other);
     assert_memory_not_equal(digest, other, sizeof digest);
-    sha256_deinit(&hash);
+}
+
+/* A byte that moves from the key to the value, and a key that is deleted. */
+static void keys_values_and_deletions_are_told_apart(void **state) {
+    (void)state;
+    static const uint8_t sets[4][11] = {
+        {2, 0, 0, 0, 1, 0, 0, 0, 'a', 'b', 'c'},
+        {1, 0, 0, 0, 2, 0, 0, 0, 'a', 'b', 'c'},
+        {3, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c'},
+        {3, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 'a', 'b', 'c'},
+    };
+    uint8_t digests[4][SHA256_SIZE], expected[SHA256_SIZE];
+    cleanup(write_set_deinit) struct write_set ws;
+    write_set_init(&ws, 1);
+    for (size_t i = 0; i < 4; i++) {
+        digest_of(&ws, sets[i], sizeof sets[i], digests[i]);
+        assert_int_equal(ws.entries[0].deletes, i == 3);
+        sha256_of("abc", ws.entries[0].key_size, expected);
+        assert_memory_equal(ws.keys[0], expected, SHA256_SIZE);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(digests[i], digests[k], SHA256_SIZE);
+    }
+}
+
+static void too_many_keys_and_cut_write_sets_are_refused(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    const struct command command = {.key_count = 3, .key_size = 8, .value_size = 5};
+    size_t size;
+    cleanup_free uint8_t *set = expand(&command, &size);
+    cleanup(write_set_deinit) struct write_set ws;
+    write_set_init(&ws, 2);
+    assert_int_equal(write_set_read(&ws, set, size, &err), -1);
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    error_clear(&err);
+    assert_int_equal(write_set_read(&ws, set, size / 3 * 2 - 1, &err), -1);
+    assert_int_equal(err.kind, ERROR_INVALID);
 }
 
 static void blocks_hold_together(void **state) {
@@ -307,15 +388,18 @@ static void blocks_hold_together(void **state) {
     chain_init(&chain);
     chain_init(&again);
     for (uint64_t i = 0; i < 3; i++) {
-        struct pee_command command = {.client = 9,
-                                      .number = i + 1,
-                                      .key_count = 1,
-                                      .key_size = 8,
-                                      .key_space = 100,
-                                      .first_key = 10 + i};
-        size_t size;
-        cleanup_free uint8_t *set = expand(&command, &size);
-        chain_add(&chain, &command, request, set, size, headers[i]);
+        struct command command = {.client = 9,
+                                  .number = i + 1,
+                                  .key_count = 1,
+                                  .key_size = 8,
+                                  .key_space = 100,
+                                  .first_key = 10 + i};
+        struct block_header block = block_of(&command, request);
+        block.sequence = 70 + i;
+        block.write_set_size = 100 + i;
+        block.write_set[3] = 4;
+        block.state[5] = (uint8_t)i;
+        chain_add(&chain, &block, headers[i]);
         assert_int_equal(chain.height, i + 1);
         assert_int_equal(chain_follow(&again, headers[i], BLOCK_HEADER_SIZE, &h, &err), 0);
         assert_memory_equal(again.digest, chain.digest, SHA256_SIZE);
@@ -323,11 +407,23 @@ static void blocks_hold_together(void **state) {
         assert_int_equal(h.number, i + 1);
         assert_int_equal(h.key_space, 100);
         assert_int_equal(h.first_key, 10 + i);
-        assert_int_equal(h.write_set_size, size);
+        assert_int_equal(h.sequence, 70 + i);
+        assert_int_equal(h.write_set_size, 100 + i);
+        assert_memory_equal(h.write_set, block.write_set, SHA256_SIZE);
+        assert_memory_equal(h.state, block.state, SHA256_SIZE);
     }
     assert_int_equal(chain_follow(&again, headers[2], BLOCK_HEADER_SIZE, &h, &err), -1);
     chain_deinit(&again);
     chain_deinit(&chain);
+}
+
+static void a_block_of_another_version_is_told_by_it(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct block_header h;
+    const uint8_t old[204] = {2};
+    assert_int_equal(block_header_decode(old, sizeof old, &h, &err), -1);
+    assert_string_equal(err.text, "a block of version 2, this replica knows 4");
 }
 
 static void a_changed_block_does_not_fit_any_more(void **state) {
@@ -336,8 +432,9 @@ static void a_changed_block_does_not_fit_any_more(void **state) {
     struct chain chain;
     chain_init(&chain);
     for (uint64_t i = 0; i < 2; i++) {
-        struct pee_command command = {.client = 9, .number = i + 1};
-        chain_add(&chain, &command, request, NULL, 0, headers[i]);
+        struct command command = {.client = 9, .number = i + 1};
+        struct block_header block = block_of(&command, request);
+        chain_add(&chain, &block, headers[i]);
     }
     for (size_t i = 0; i < BLOCK_HEADER_SIZE; i++) {
         struct error err = ERROR_NULL;
@@ -363,12 +460,16 @@ int main(void) {
         cmocka_unit_test(what_is_written_to_a_shared_key_depends_on_request_and_key),
         cmocka_unit_test(reads_are_told_apart_by_what_they_read),
         cmocka_unit_test(reads_need_a_key_space_and_are_limited_as_writes_are),
+        cmocka_unit_test(a_write_may_read_keys_of_its_key_space_before),
         cmocka_unit_test(keys_are_distinct_even_when_they_are_short),
         cmocka_unit_test(values_cannot_be_compressed),
         cmocka_unit_test(nothing_is_written_beyond_the_write_set),
         cmocka_unit_test(shapes_beyond_the_limits_are_refused),
         cmocka_unit_test(a_damaged_write_set_is_not_read_beyond_its_end),
         cmocka_unit_test(any_changed_bit_changes_the_digest_of_a_write_set),
+        cmocka_unit_test(keys_values_and_deletions_are_told_apart),
+        cmocka_unit_test(too_many_keys_and_cut_write_sets_are_refused),
+        cmocka_unit_test(a_block_of_another_version_is_told_by_it),
         cmocka_unit_test(blocks_hold_together),
         cmocka_unit_test(a_changed_block_does_not_fit_any_more),
     };

@@ -1,18 +1,17 @@
-/* The storage thread: jobs come back in order, stored; failures come back as such. And the threads
- * of pre-execution. */
+/* The storage thread: jobs come back in order, stored; failures come back as such. What it has to
+ * do with executing is in test_execution.c. */
 
+#include "executor/chain/kv.h"
+#include "executor/chain/pee.h"
 #include "executor/chain/read_set.h"
 #include "executor/chain/write_set.h"
-#include "executor/pre_execution.h"
-#include "executor/result.h"
 #include "executor/storage.h"
 
-#include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "tests/unit/executor/storage_stage.h"
 #include "tests/unit/folder.h"
 
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,39 +20,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct storage *start_on(struct store *store) {
-    struct error err = ERROR_NULL;
-    struct chain chain;
-    struct storage *s;
-    chain_init(&chain);
-    assert_int_equal(storage_start(store, &chain, 4096, &s, &err), 0);
-    return s;
-}
-
-static struct storage *start(uint64_t bytes_max) {
-    struct error err = ERROR_NULL;
-    struct store *store;
-    assert_int_equal(store_open_memory(bytes_max, 0, &store, &err), 0);
-    return start_on(store);
-}
-
-static struct storage_job job_of(uint64_t height, uint32_t value_size) {
-    return (struct storage_job){
-        .height = height,
-        .request = (void *)(uintptr_t)height,
-        .command = {.client = height % 3,
-                    .number = height,
-                    .key_count = 2,
-                    .key_size = 20,
-                    .value_size = value_size},
-    };
-}
-
-static void wait_for(int fd) {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 60000), 1);
-}
 
 static void jobs_come_back_in_order_with_their_digests(void **state) {
     (void)state;
@@ -113,7 +79,157 @@ static void what_does_not_fit_fails_and_what_came_before_is_stored(void **state)
     assert_int_equal(store_height(store), back);
 }
 
-static const struct store_identity identity = {.run = "r1", .replica = 0, .n = 1};
+/* ---- blocks between replicas ---- */
+
+static void push_all(struct storage *s, uint64_t from, uint64_t upto) {
+    for (uint64_t height = from; height <= upto; height++) {
+        struct storage_job job = job_of(height, 100);
+        job.sequence = height + 7;
+        storage_push(s, &job);
+    }
+    storage_kick(s);
+}
+
+/* Waits for `count` jobs. Gives the digest of the last one. Returns how many were refused. */
+static size_t take_all(struct storage *s, size_t count, struct storage_job *ret_last) {
+    size_t refused = 0;
+    for (size_t back = 0; back < count;) {
+        if (storage_take(s, ret_last, 1) == 0) {
+            wait_for(storage_done_fd(s));
+            continue;
+        }
+        refused += ret_last->refused;
+        assert_int_equal(ret_last->refused, ret_last->problem[0] != '\0');
+        blob_unref(ret_last->block);
+        back++;
+    }
+    return refused;
+}
+
+static struct storage_fetch fetch(struct storage *s, uint64_t height, uint32_t count) {
+    struct storage_fetch back, wanted = {.id = 77, .height = height, .count = count};
+    assert_true(storage_push_fetch(s, &wanted));
+    storage_kick(s);
+    while (storage_take_fetches(s, &back, 1) == 0)
+        wait_for(storage_done_fd(s));
+    assert_int_equal(back.id, 77);
+    assert_string_equal(back.problem, "");
+    return back;
+}
+
+static void drop(struct storage_fetch *fetch) {
+    for (uint32_t i = 0; i < fetch->found; i++)
+        blob_unref(fetch->blocks[i]);
+}
+
+static void stop(struct storage *s, uint64_t expected_height) {
+    storage_stop(s);
+    cleanup(store_freep) struct store *store = storage_free(s);
+    assert_int_equal(store_height(store), expected_height);
+}
+
+static void blocks_that_were_fetched_make_the_same_chain_elsewhere(void **state) {
+    (void)state;
+    struct storage *from = start(UINT64_C(256) << 20), *to = start(UINT64_C(256) << 20);
+    struct storage_job last, copied;
+    push_all(from, 1, 100);
+    assert_int_equal(take_all(from, 100, &last), 0);
+    for (uint64_t height = 1; height <= 100;) {
+        struct storage_fetch fetched = fetch(from, height, STORAGE_FETCH_BLOCKS_MAX);
+        assert_true(fetched.found > 0);
+        for (uint32_t i = 0; i < fetched.found; i++, height++)
+            storage_push_block(to, height, fetched.blocks[i], (void *)(uintptr_t)height);
+    }
+    storage_kick(to);
+    assert_int_equal(take_all(to, 100, &copied), 0);
+    assert_int_equal((uintptr_t)copied.request, 100);
+    assert_memory_equal(copied.digest, last.digest, SHA256_SIZE);
+    /* And both go on alike. */
+    push_all(from, 101, 120);
+    push_all(to, 101, 120);
+    take_all(from, 20, &last);
+    take_all(to, 20, &copied);
+    assert_memory_equal(copied.digest, last.digest, SHA256_SIZE);
+    stop(from, 120);
+    stop(to, 120);
+}
+
+static void fetches_end_where_the_chain_or_the_room_ends(void **state) {
+    (void)state;
+    struct storage *s = start(UINT64_C(512) << 20);
+    struct storage_job last;
+    struct storage_fetch fetched = fetch(s, 1, 5);
+    assert_int_equal(fetched.found, 0);
+    push_all(s, 1, 3);
+    for (uint64_t height = 4; height <= 20; height++) {
+        struct storage_job job = job_of(height, 1 << 20);
+        storage_push(s, &job);
+    }
+    storage_kick(s);
+    take_all(s, 20, &last);
+    fetched = fetch(s, 2, 2);
+    assert_int_equal(fetched.found, 2);
+    drop(&fetched);
+    fetched = fetch(s, 19, 64);
+    assert_int_equal(fetched.found, 2);
+    drop(&fetched);
+    fetched = fetch(s, 1, 64); /* three small ones, and two of 2 MiB */
+    assert_int_equal(fetched.found, 5);
+    drop(&fetched);
+    fetched = fetch(s, 21, 1);
+    assert_int_equal(fetched.found, 0);
+    for (int i = 0; i < STORAGE_FETCHES_MAX; i++)
+        assert_true(storage_push_fetch(s, &(struct storage_fetch){.height = 1, .count = 1}));
+    assert_false(storage_push_fetch(s, &(struct storage_fetch){.height = 1, .count = 1}));
+    stop(s, 20);
+}
+
+/* Any changed byte of a block, a part of it, and one that does not follow: refused, and nothing
+ * has changed. */
+static void blocks_that_are_not_right_are_refused_and_change_nothing(void **state) {
+    (void)state;
+    struct storage *from = start(UINT64_C(256) << 20), *to = start(UINT64_C(256) << 20);
+    struct storage_job last;
+    push_all(from, 1, 2);
+    take_all(from, 2, &last);
+    struct storage_fetch fetched = fetch(from, 1, 2);
+    const struct blob *good = fetched.blocks[0];
+    size_t pushed = 0;
+    for (size_t i = 0; i < good->size; i++) {
+        struct blob *bad = blob_new(good->size);
+        memcpy(bad->data, good->data, good->size);
+        bad->data[i] ^= 0x10;
+        /* What a header says of its request only whoever knows the digest can tell. */
+        if (i < 4 + 8 || i >= BLOCK_HEADER_SIZE - 8 - 64 || (i >= 20 && i < 52)) {
+            storage_push_block(to, 1, bad, NULL);
+            pushed++;
+        } else {
+            blob_unref(bad);
+        }
+    }
+    for (size_t size = 0; size < good->size; size += 7) {
+        struct blob *cut = blob_new(size);
+        memcpy(cut->data, good->data, size);
+        storage_push_block(to, 1, cut, NULL);
+        pushed++;
+    }
+    storage_push_block(to, 2, blob_ref(fetched.blocks[1]), NULL);
+    storage_push_block(to, 2, blob_ref(fetched.blocks[0]), NULL);
+    pushed += 2;
+    struct storage_job job = job_of(2, 100); /* behind a refused block */
+    storage_push(to, &job);
+    storage_kick(to);
+    assert_int_equal(take_all(to, pushed + 1, &last), pushed + 1);
+    assert_non_null(strstr(last.problem, "block 2 is refused at height 0: it does not follow"));
+    for (uint64_t height = 1; height <= 2; height++)
+        storage_push_block(to, height, fetched.blocks[height - 1], NULL);
+    storage_kick(to);
+    assert_int_equal(take_all(to, 2, &last), 0);
+    stop(from, 2);
+    stop(to, 2);
+}
+
+static const struct store_identity identity = {.run = "r1", .replica = 0, .n = 1, .merkle = "keys"};
 
 /* Writes three keys of a key space from `first` on, and waits until they are stored. */
 static void write_keys(struct storage *s, uint64_t height, uint64_t first) {
@@ -129,9 +245,12 @@ static void write_keys(struct storage *s, uint64_t height, uint64_t first) {
 }
 
 static struct storage_read read_of(uint64_t first, uint32_t count) {
-    return (struct storage_read){
-        .request = (void *)(uintptr_t)(first + 1),
-        .command = {.key_count = count, .key_size = 20, .key_space = 10, .first_key = first}};
+    return (struct storage_read){.request = (void *)(uintptr_t)(first + 1),
+                                 .command = {.read_only = true,
+                                             .key_count = count,
+                                             .key_size = 20,
+                                             .key_space = 10,
+                                             .first_key = first}};
 }
 
 static struct storage_read read_keys(struct storage *s, uint64_t first, uint32_t count) {
@@ -203,7 +322,7 @@ static void reads_see_what_was_written_in_rocksdb(void **state) {
     struct store *store;
     struct folder folder = folder_make();
     cleanup_free char *path = text_format("%s/data", folder.path);
-    assert_int_equal(store_open_rocksdb(path, &identity, &store, &err), 0);
+    assert_int_equal(store_open_rocksdb(path, &identity, STORE_SYNC_NONE, &store, &err), 0);
     struct storage *s = start_on(store);
     expect_reads_to_see_writes(s);
     storage_stop(s);
@@ -290,87 +409,71 @@ static void a_read_of_too_much_fails_alone(void **state) {
     store_free(storage_free(s));
 }
 
-static void execution_takes_its_time_unless_it_was_spent_before(void **state) {
+/* Values that nobody fetches: reading stops, and goes on once they are taken. */
+static void values_are_answers_and_only_so_many_wait(void **state) {
     (void)state;
-    struct storage *s = start(UINT64_C(256) << 20);
-    struct storage_job back, job = job_of(1, 10);
-    job.command.execution_ms = 30;
-    for (uint64_t height = 1; height <= 3; height++) {
-        struct instant begin = clock_instant();
-        job.height = job.command.number = height;
-        job.busy_wait = height == 2;
-        job.skip_execution = height == 3;
-        storage_push(s, &job);
-        storage_kick(s);
-        wait_for(storage_done_fd(s));
-        assert_int_equal(storage_take(s, &back, 1), 1);
-        uint64_t took_ns = instant_ns_between(begin, clock_instant());
-        if (height < 3)
-            assert_true(took_ns >= 30 * NS_PER_MS);
+    enum { VALUE = 1000 * 1000, READS = 200 };
+    static uint8_t put[3 + 1 + VALUE] = {KV_PUT, 1, 0, 'k'};
+    static const uint8_t get[] = {KV_GET, 1, 0, 'k'}, other[] = {KV_GET, 1, 0, 'j'};
+    struct error err = ERROR_NULL;
+    struct storage_job job = {.height = 1, .command = {.payload = put, .payload_size = sizeof put}};
+    struct storage_job ordered = {.height = 2,
+                                  .command = {.payload = get, .payload_size = sizeof get}};
+    struct storage_read read, back;
+    options.handler = NULL;
+    assert_int_equal(handler_find("kv", &options.handler, &err), 0);
+    struct storage *s = start(UINT64_C(140) << 20);
+    options.handler = NULL;
+    storage_push(s, &job);
+    storage_push(s, &ordered);
+    storage_kick(s);
+    for (unsigned taken = 0; taken < 2;)
+        if (storage_take(s, &job, 1) > 0)
+            taken++;
+        else
+            wait_for(storage_done_fd(s));
+    assert_int_equal(job.answer->size, 1 + VALUE);
+    assert_int_equal(job.answer->data[0], 1);
+    blob_unref(job.answer);
+    for (unsigned i = 0; i < READS; i++) {
+        bool absent = i % 2;
+        read =
+            (struct storage_read){.command = {.read_only = true,
+                                              .payload = absent ? other : get,
+                                              .payload_size = absent ? sizeof other : sizeof get}};
+        assert_true(storage_push_read(s, &read));
     }
+    storage_kick(s);
+    uint64_t most = 0;
+    for (unsigned taken = 0; taken < READS; taken++) {
+        while (storage_take_reads(s, &back, 1) == 0)
+            wait_for(storage_done_fd(s));
+        struct storage_stats stats;
+        storage_get_stats(s, &stats);
+        most = stats.answer_bytes > most ? stats.answer_bytes : most;
+        assert_int_equal(back.height, 2);
+        assert_int_equal(back.answer->size, taken % 2 ? 1 : 1 + VALUE);
+        assert_int_equal(back.answer->data[0], taken % 2 ? 0 : 1);
+        blob_unref(back.answer);
+    }
+    assert_in_range(most, 1, STORAGE_ANSWER_BYTES_MAX + STORAGE_BATCH_BYTES_MAX + (1 << 20));
     storage_stop(s);
     store_free(storage_free(s));
-}
-
-static void pre_executions_run_side_by_side(void **state) {
-    (void)state;
-    enum { JOBS = 20, EACH_MS = 100 };
-    struct error err = ERROR_NULL;
-    struct pre_execution *p;
-    assert_int_equal(pre_execution_new(&p, &err), 0);
-    struct instant begin = clock_instant();
-    for (uintptr_t i = 1; i <= JOBS; i++)
-        assert_true(pre_execution_push(
-            p, &(struct pre_execution_job){.request = (void *)i, .execution_ms = EACH_MS}));
-    uintptr_t sum = 0;
-    for (int taken = 0; taken < JOBS;) {
-        void *request = pre_execution_take(p);
-        if (!request) {
-            wait_for(pre_execution_fd(p));
-            continue;
-        }
-        sum += (uintptr_t)request;
-        taken++;
-    }
-    assert_int_equal(sum, JOBS * (JOBS + 1) / 2);
-    uint64_t took_ns = instant_ns_between(begin, clock_instant());
-    assert_true(took_ns >= EACH_MS * NS_PER_MS);
-    assert_true(took_ns < JOBS * EACH_MS * NS_PER_MS); /* one after the other */
-    pre_execution_free(p, NULL);
-}
-
-static unsigned released;
-static void release(void *request) {
-    (void)request;
-    released++;
-}
-
-static void too_many_pre_executions_are_refused_and_none_is_lost(void **state) {
-    (void)state;
-    struct error err = ERROR_NULL;
-    struct pre_execution *p;
-    unsigned pushed = 0;
-    assert_int_equal(pre_execution_new(&p, &err), 0);
-    while (pre_execution_push(p, &(struct pre_execution_job){.request = p, .execution_ms = 20}))
-        pushed++;
-    assert_int_equal(pushed, PRE_EXECUTION_WAITING_MAX);
-    released = 0;
-    pre_execution_free(p, release);
-    assert_int_equal(released, pushed);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_back_in_order_with_their_digests),
         cmocka_unit_test(what_does_not_fit_fails_and_what_came_before_is_stored),
+        cmocka_unit_test(blocks_that_were_fetched_make_the_same_chain_elsewhere),
+        cmocka_unit_test(fetches_end_where_the_chain_or_the_room_ends),
+        cmocka_unit_test(blocks_that_are_not_right_are_refused_and_change_nothing),
         cmocka_unit_test(reads_see_what_was_written_in_memory),
         cmocka_unit_test(reads_see_what_was_written_in_rocksdb),
         cmocka_unit_test(reads_and_writes_do_not_starve_each_other),
         cmocka_unit_test(too_many_reads_are_refused_and_none_is_lost),
         cmocka_unit_test(a_read_of_too_much_fails_alone),
-        cmocka_unit_test(execution_takes_its_time_unless_it_was_spent_before),
-        cmocka_unit_test(pre_executions_run_side_by_side),
-        cmocka_unit_test(too_many_pre_executions_are_refused_and_none_is_lost),
+        cmocka_unit_test(values_are_answers_and_only_so_many_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

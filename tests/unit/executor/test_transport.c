@@ -1,26 +1,14 @@
 /* Connections: frames survive being cut anywhere; strangers are told apart; peers find each other.
  */
 
-#include "executor/transport/transport.h"
+#include "tests/unit/executor/transport_nodes.h"
 
 #include "lib/memory.h"
-#include "lib/wire.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 /* ---- one connection ---- */
 
@@ -193,163 +181,6 @@ static void what_is_queued_goes_out_in_order_as_the_reader_reads(void **state) {
 
 /* ---- transports ---- */
 
-enum { N = 3 };
-
-struct node {
-    struct transport *transport;
-    struct transport_config config;
-    unsigned up[N];
-    unsigned down[N];
-    unsigned client_frames;
-    uint64_t last_origin;
-    size_t peer_bytes;
-    char noted[4096];
-};
-
-static struct loop loop;
-static struct transport_address addresses[N];
-static struct node nodes[N];
-
-static void node_up(void *context, uint16_t peer) {
-    ((struct node *)context)->up[peer]++;
-}
-static void node_down(void *context, uint16_t peer) {
-    ((struct node *)context)->down[peer]++;
-}
-static int node_peer_frame(void *context, uint16_t peer, const struct frame *frame,
-                           struct error *err) {
-    (void)peer;
-    ((struct node *)context)->peer_bytes += frame->size;
-    return frame->type == 99 ? error_set(err, ERROR_INVALID, "a bad frame") : 0;
-}
-static int node_client_frame(void *context, uint64_t origin, const struct frame *frame,
-                             struct error *err) {
-    (void)frame;
-    (void)err;
-    ((struct node *)context)->client_frames++;
-    ((struct node *)context)->last_origin = origin;
-    return 0;
-}
-static void node_hello(void *context, struct wire_hello_answer *answer) {
-    (void)context;
-    answer->primary = 0;
-    answer->f = 0;
-    answer->answers = 1;
-}
-static void node_note(void *context, bool warning, const char *text) {
-    struct node *node = context;
-    (void)warning;
-    size_t used = strlen(node->noted);
-    snprintf(node->noted + used, sizeof node->noted - used, "%s\n", text);
-}
-
-static uint16_t free_port(void) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    cleanup_close int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    return ntohs(a.sin_port);
-}
-
-static void open_node(uint16_t i) {
-    struct error err = ERROR_NULL;
-    struct node *node = &nodes[i];
-    *node = (struct node){.config = {.run = "run",
-                                     .replica = i,
-                                     .n = N,
-                                     .addresses = addresses,
-                                     .listen_host = "127.0.0.1",
-                                     .hello_ms = 60}};
-    struct transport_events events = {.context = node,
-                                      .peer_up = node_up,
-                                      .peer_down = node_down,
-                                      .peer_frame = node_peer_frame,
-                                      .client_frame = node_client_frame,
-                                      .hello = node_hello,
-                                      .note = node_note};
-    if (transport_open(&loop, &node->config, &events, &node->transport, &err) < 0)
-        fail_msg("%s", err.text);
-}
-
-static void close_node(uint16_t i) {
-    transport_free(nodes[i].transport);
-    nodes[i].transport = NULL;
-}
-
-static int set_up(void **state) {
-    struct error err = ERROR_NULL;
-    (void)state;
-    for (uint16_t i = 0; i < (uint16_t)N; i++)
-        addresses[i] = (struct transport_address){.host = "127.0.0.1", .port = free_port()};
-    return loop_init(&loop, &err);
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    for (uint16_t i = 0; i < (uint16_t)N; i++)
-        if (nodes[i].transport)
-            close_node(i);
-    loop_deinit(&loop);
-    return 0;
-}
-
-/* Runs all nodes until the condition holds; ten seconds are far more than it takes. */
-#define RUN_UNTIL(condition)                                                                       \
-    do {                                                                                           \
-        struct instant end_ = instant_after(clock_instant(), 10 * NS_PER_SEC);                     \
-        while (!(condition)) {                                                                     \
-            if (instant_passed(end_, clock_instant()))                                             \
-                fail_msg("never: %s", #condition);                                                 \
-            run_round();                                                                           \
-        }                                                                                          \
-    } while (0)
-
-static void run_round(void) {
-    struct error err = ERROR_NULL;
-    struct instant due = instant_after(clock_instant(), 100 * NS_PER_MS);
-    for (uint16_t i = 0; i < (uint16_t)N; i++)
-        if (nodes[i].transport)
-            due = instant_earlier(due, transport_round(nodes[i].transport));
-    assert_int_equal(loop_round(&loop, due, &err), 0);
-}
-
-static int connect_to(uint16_t i) {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                            .sin_port = htons(addresses[i].port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static void say_hello(int fd, enum wire_role role, uint64_t id, const char *run) {
-    struct wire_hello hello = {.role = role, .id = id};
-    uint8_t frame[WIRE_HELLO_SIZE_MAX];
-    snprintf(hello.run, sizeof hello.run, "%s", run);
-    size_t size = wire_hello_encode(&hello, frame);
-    assert_int_equal(write(fd, frame, size), size);
-}
-
-static struct wire_hello_answer read_answer(int fd) {
-    struct error err = ERROR_NULL;
-    uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
-    struct wire_hello_answer answer = {0};
-    ssize_t n = -1;
-    RUN_UNTIL((n = read(fd, frame, sizeof frame)) > 0);
-    assert_int_equal(wire_hello_answer_decode(frame + WIRE_HEADER_SIZE,
-                                              (size_t)n - WIRE_HEADER_SIZE, &answer, &err),
-                     0);
-    return answer;
-}
-
-static bool is_closed(int fd) {
-    char byte;
-    ssize_t n = read(fd, &byte, 1);
-    return n == 0 || (n < 0 && errno == ECONNRESET);
-}
-
 static void replicas_find_each_other_in_any_order(void **state) {
     (void)state;
     open_node(2); /* the lower ones are not there yet: it tries again */
@@ -382,6 +213,27 @@ static void a_bad_frame_of_a_peer_ends_its_connection_and_it_returns(void **stat
     assert_non_null(strstr(nodes[0].noted, "replica 1: a bad frame"));
 }
 
+/* The owner writes down what it has said before it calls for the next round. */
+static void what_is_said_to_the_end_of_a_peer_waits_for_the_next_round(void **state) {
+    (void)state;
+    for (uint16_t i = 0; i < (uint16_t)NODES; i++)
+        open_node(i);
+    RUN_UNTIL(nodes[0].up[1] && nodes[0].up[2] && nodes[1].up[0] && nodes[2].up[0]);
+    uint8_t frame[WIRE_HEADER_SIZE + 1] = {0};
+    wire_header_encode(0x50, 1, frame);
+    nodes[0].tells = true;
+    transport_disconnect_peer(nodes[0].transport, 2, "it is a test");
+    transport_send_peer(nodes[0].transport, 1, frame, sizeof frame, NULL, 0);
+    struct instant due = transport_round(nodes[0].transport);
+    assert_int_equal(nodes[0].down[2], 1);
+    assert_true(transport_unsent(nodes[0].transport));
+    assert_int_equal(transport_queued(nodes[0].transport, 1), sizeof frame);
+    assert_true(instant_passed(due, clock_instant()));
+    transport_round(nodes[0].transport);
+    assert_false(transport_unsent(nodes[0].transport));
+    RUN_UNTIL(nodes[1].peer_bytes == 2);
+}
+
 static void clients_are_welcomed_and_answered(void **state) {
     (void)state;
     open_node(0);
@@ -389,11 +241,13 @@ static void clients_are_welcomed_and_answered(void **state) {
     say_hello(fd, WIRE_ROLE_CLIENT, 5, "run");
     struct wire_hello_answer answer = read_answer(fd);
     assert_true(answer.accepted);
-    assert_int_equal(answer.n, N);
+    assert_int_equal(answer.n, NODES);
     uint8_t frame[WIRE_STATUS_QUERY_SIZE], back[16];
     wire_status_query_encode(frame);
     assert_int_equal(write(fd, frame, sizeof frame), sizeof frame);
     RUN_UNTIL(nodes[0].client_frames == 1);
+    assert_int_equal(nodes[0].client_up_origin, nodes[0].last_origin);
+    assert_int_equal(nodes[0].last_clients.count, 0);
     transport_send_client(nodes[0].transport, nodes[0].last_origin, "answer", 6);
     RUN_UNTIL(read(fd, back, sizeof back) == 6);
 
@@ -445,7 +299,7 @@ static void garbage_and_silence_end_a_connection(void **state) {
     RUN_UNTIL(is_closed(large));
     RUN_UNTIL(is_closed(silent));
     assert_non_null(strstr(nodes[0].noted, "not a frame of this protocol"));
-    assert_non_null(strstr(nodes[0].noted, "at most 256 are accepted now"));
+    assert_non_null(strstr(nodes[0].noted, "at most 512 are accepted now"));
     assert_non_null(strstr(nodes[0].noted, "did not say HELLO in time"));
 }
 
@@ -454,7 +308,7 @@ static void a_port_in_use_is_named_with_what_to_do(void **state) {
     struct error err = ERROR_NULL;
     struct transport *second = NULL;
     open_node(0);
-    struct transport_events events = {.note = node_note};
+    const struct transport_events events = {.context = NULL};
     assert_int_equal(transport_open(&loop, &nodes[0].config, &events, &second, &err), -1);
     assert_int_equal(err.kind, ERROR_CONFLICT);
     char expected[64];
@@ -473,6 +327,7 @@ int main(void) {
         cmocka_unit_test(what_is_queued_goes_out_in_order_as_the_reader_reads),
         NODES_TEST(replicas_find_each_other_in_any_order),
         NODES_TEST(a_bad_frame_of_a_peer_ends_its_connection_and_it_returns),
+        NODES_TEST(what_is_said_to_the_end_of_a_peer_waits_for_the_next_round),
         NODES_TEST(clients_are_welcomed_and_answered),
         NODES_TEST(strangers_are_refused_and_told_why),
         NODES_TEST(garbage_and_silence_end_a_connection),

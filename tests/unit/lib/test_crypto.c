@@ -162,6 +162,78 @@ static void what_is_not_base64_is_refused(void **state) {
     assert_true(small.overflowed);
 }
 
+static void macs_are_those_of_rfc_4231(void **state) {
+    (void)state;
+    unsigned char key[20], mac[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    memset(key, 0x0b, sizeof key);
+    hmac_sha256(key, sizeof key, "Hi There", 8, mac);
+    text_hex(mac, sizeof mac, hex);
+    assert_string_equal(hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    cleanup(hmac_deinit) struct hmac h;
+    hmac_init(&h, "Jefe", 4);
+    for (int round = 0; round < 3; round++) {
+        hmac_add(&h, "what do ya want ", 16);
+        hmac_add(&h, "for nothing?", 12);
+        hmac_end(&h, mac);
+        text_hex(mac, sizeof mac, hex);
+        assert_string_equal(hex,
+                            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        hmac_begin(&h);
+    }
+}
+
+static void from_hex(const char *hex, unsigned char *out, size_t size) {
+    assert_int_equal(text_unhex(hex, out, size), 0);
+}
+
+static void signatures_are_checked_as_rfc_8032_says(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    unsigned char public[ED25519_KEY_SIZE], signature[ED25519_SIGNATURE_SIZE];
+    from_hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", public, 32);
+    from_hex("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+             "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+             signature, 64);
+    cleanup(verifying_key_freep) struct verifying_key *key = NULL;
+    assert_int_equal(verifying_key_from_bytes(public, &key, &err), 0);
+    assert_true(verifying_key_check(key, "\x72", 1, signature));
+    assert_false(verifying_key_check(key, "\x73", 1, signature));
+    signature[63] ^= 0x80;
+    assert_false(verifying_key_check(key, "\x72", 1, signature));
+}
+
+static void secrets_are_agreed_on_as_rfc_7748_says(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    unsigned char seed[X25519_SIZE], other[X25519_SIZE], secret[X25519_SIZE];
+    char hex[2 * X25519_SIZE + 1];
+    from_hex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4", seed, 32);
+    from_hex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c", other, 32);
+    cleanup(agreement_key_freep) struct agreement_key *a = agreement_key_from_seed(seed);
+    assert_int_equal(agreement_key_agree(a, other, secret, &err), 0);
+    text_hex(secret, sizeof secret, hex);
+    assert_string_equal(hex, "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
+}
+
+static void both_sides_agree_and_on_nothing_that_all_know(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    unsigned char one[X25519_SIZE], two[X25519_SIZE], a_public[X25519_SIZE], b_public[X25519_SIZE];
+    const unsigned char zero[X25519_SIZE] = {0};
+    random_bytes(one, sizeof one);
+    random_bytes(two, sizeof two);
+    cleanup(agreement_key_freep) struct agreement_key *a = agreement_key_from_seed(one);
+    cleanup(agreement_key_freep) struct agreement_key *b = agreement_key_from_seed(two);
+    agreement_key_public(a, a_public);
+    agreement_key_public(b, b_public);
+    assert_int_equal(agreement_key_agree(a, b_public, one, &err), 0);
+    assert_int_equal(agreement_key_agree(b, a_public, two, &err), 0);
+    assert_memory_equal(one, two, sizeof one);
+    assert_int_equal(agreement_key_agree(a, zero, one, &err), -1);
+    assert_int_equal(err.kind, ERROR_INVALID);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_those_of_fips_180),
@@ -171,6 +243,10 @@ int main(void) {
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(base64_is_that_of_rfc_4648),
         cmocka_unit_test(what_is_not_base64_is_refused),
+        cmocka_unit_test(macs_are_those_of_rfc_4231),
+        cmocka_unit_test(signatures_are_checked_as_rfc_8032_says),
+        cmocka_unit_test(secrets_are_agreed_on_as_rfc_7748_says),
+        cmocka_unit_test(both_sides_agree_and_on_nothing_that_all_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,6 +97,63 @@ static void a_missing_configuration_is_named(void **state) {
     assert_non_null(strstr(err.text, "/nonexistent/log4cplus.properties"));
 }
 
+/* What log4cplus does not understand it leaves out; here that is an error with its words. */
+static void mistakes_in_the_configuration_are_named(void **state) {
+    (void)state;
+    static const char root[] = "log4cplus.rootLogger=INFO, c\n";
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"", "has no log4cplus.rootLogger"},
+        {"# log4cplus.rootLogger=INFO\nnonsense\n", "has no log4cplus.rootLogger"},
+        {"log4cplus.appender.c=log4cplus::FileAppender\n"
+         "log4cplus.appender.c.File=/nonexistent/x.log\n",
+         "Unable to open file: /nonexistent/x.log"},
+        {"log4cplus.appender.c=log4cplus::Nothing\n",
+         "Cannot find AppenderFactory: log4cplus::Nothing"},
+        {"log4cplus.appender.c=log4cplus::ConsoleAppender\nlog4cplus.logger.core=LOUD\n",
+         "Unrecognized log level: LOUD"},
+        {"log4cplus.appender.d=log4cplus::ConsoleAppender\n", "Invalid appender: c"},
+        {"log4cplus.appender.c=log4cplus::ConsoleAppender\n"
+         "log4cplus.appender.c.layout=log4cplus::PatternLayout\n",
+         "ConversionPattern not specified in properties"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = ERROR_NULL;
+        char text[512];
+        snprintf(text, sizeof text, "%s%s", i < 2 ? "" : root, cases[i].text);
+        assert_int_equal(file_write(properties, 0600, text, strlen(text), &err), 0);
+        assert_int_equal(log_open(properties, LOG_LEVEL_INFO, &err), -1);
+        log_close();
+        assert_int_equal(err.kind, ERROR_CONFIG);
+        if (!strstr(err.text, cases[i].says) || !strstr(err.text, properties))
+            fail_msg("'%s' instead of '%s'", err.text, cases[i].says);
+    }
+}
+
+/* Of what it changes by itself it only warns: so can the user be. */
+static void warnings_of_the_configuration_are_passed_on(void **state) {
+    (void)state;
+    static const char text[] = "log4cplus.rootLogger=INFO, c\n"
+                               "log4cplus.appender.c=log4cplus::RollingFileAppender\n"
+                               "log4cplus.appender.c.MaxFileSize=1KB\n"
+                               "log4cplus.appender.c.File=/dev/null\n";
+    struct error err = ERROR_NULL;
+    cleanup(buffer_deinit) struct buffer said = BUFFER_NULL;
+    cleanup_close int before = dup(STDERR_FILENO);
+    cleanup_close int heard = open(output, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(file_write(properties, 0600, text, strlen(text), &err), 0);
+    assert_true(before >= 0 && heard >= 0);
+    dup2(heard, STDERR_FILENO);
+    int r = log_open(properties, LOG_LEVEL_INFO, &err);
+    dup2(before, STDERR_FILENO);
+    log_close();
+    assert_int_equal(r, 0);
+    read_output(&said);
+    assert_non_null(strstr(buffer_string(&said), "log4cplus:WARN"));
+    unlink(output);
+}
+
 static int make_folder(void **state) {
     (void)state;
     if (!mkdtemp(folder))
@@ -116,6 +174,8 @@ int main(void) {
         cmocka_unit_test(a_message_is_one_line_whatever_is_in_it),
         cmocka_unit_test(lines_of_threads_do_not_interleave),
         cmocka_unit_test(a_missing_configuration_is_named),
+        cmocka_unit_test(mistakes_in_the_configuration_are_named),
+        cmocka_unit_test(warnings_of_the_configuration_are_passed_on),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

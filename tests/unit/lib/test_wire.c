@@ -24,7 +24,11 @@ static struct wire_header header_of(const uint8_t *frame, size_t size) {
 static void a_hello_arrives_as_it_was_sent(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
-    struct wire_hello sent = {.role = WIRE_ROLE_REPLICA, .id = 3, .run = "3f9c2a1b"}, got;
+    struct wire_hello sent = {.role = WIRE_ROLE_REPLICA,
+                              .id = 3,
+                              .run = "3f9c2a1b",
+                              .clients = {.first = 7, .step = 2, .count = 5}},
+                      got;
     uint8_t frame[WIRE_HELLO_SIZE_MAX];
     size_t size = wire_hello_encode(&sent, frame);
     assert_int_equal(header_of(frame, size).type, WIRE_HELLO);
@@ -33,6 +37,13 @@ static void a_hello_arrives_as_it_was_sent(void **state) {
     assert_int_equal(got.role, WIRE_ROLE_REPLICA);
     assert_int_equal(got.id, 3);
     assert_string_equal(got.run, "3f9c2a1b");
+    assert_int_equal(got.clients.first, 7);
+    assert_int_equal(got.clients.step, 2);
+    assert_int_equal(got.clients.count, 5);
+    sent.clients = (struct wire_clients){.first = WIRE_NUMBER_MAX, .step = 1, .count = 1};
+    size = wire_hello_encode(&sent, frame);
+    assert_int_equal(
+        wire_hello_decode(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, &got, &err), -1);
 }
 
 static void a_hello_answer_arrives_as_it_was_sent(void **state) {
@@ -72,6 +83,7 @@ static const struct wire_request good_request = {
     .number = 9,
     .flags = WIRE_REQUEST_BUSY_WAIT,
     .key_count = 31,
+    .read_count = 12,
     .key_size = 118,
     .value_size = 2841,
     .execution_ms = 5,
@@ -85,9 +97,9 @@ static void a_request_arrives_as_it_was_sent(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
     struct wire_request got;
-    uint8_t frame[WIRE_REQUEST_HEAD_SIZE + 5];
+    uint8_t frame[WIRE_REQUEST_HEAD_SIZE_MAX + 5];
     size_t size = request_frame(&good_request, frame);
-    assert_int_equal(size, sizeof frame);
+    assert_int_equal(size, WIRE_REQUEST_HEAD_SIZE + 5);
     assert_int_equal(header_of(frame, size).type, WIRE_REQUEST);
     assert_int_equal(
         wire_request_decode(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, &got, &err), 0);
@@ -95,6 +107,7 @@ static void a_request_arrives_as_it_was_sent(void **state) {
     assert_int_equal(got.number, 9);
     assert_int_equal(got.flags, WIRE_REQUEST_BUSY_WAIT);
     assert_int_equal(got.key_count, 31);
+    assert_int_equal(got.read_count, 12);
     assert_int_equal(got.key_size, 118);
     assert_int_equal(got.value_size, 2841);
     assert_int_equal(got.execution_ms, 5);
@@ -108,7 +121,7 @@ static void a_request_out_of_range_is_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
     struct wire_request got;
-    uint8_t frame[WIRE_REQUEST_HEAD_SIZE + 5];
+    uint8_t frame[WIRE_REQUEST_HEAD_SIZE_MAX + 5];
     struct wire_request bad[] = {good_request, good_request, good_request, good_request,
                                  good_request, good_request, good_request};
     bad[0].number = 0;
@@ -131,6 +144,7 @@ static void a_reply_and_a_status_arrive_as_they_were_sent(void **state) {
                               .number = 2,
                               .status = WIRE_REPLY_REFUSED,
                               .replica = 3,
+                              .view = 5,
                               .height = 4,
                               .digest = {1, 2, 3},
                               .text = "no"};
@@ -142,6 +156,7 @@ static void a_reply_and_a_status_arrive_as_they_were_sent(void **state) {
     assert_int_equal(got.number, 2);
     assert_int_equal(got.status, WIRE_REPLY_REFUSED);
     assert_int_equal(got.replica, 3);
+    assert_int_equal(got.view, 5);
     assert_int_equal(got.height, 4);
     assert_memory_equal(got.digest, sent.digest, sizeof sent.digest);
     assert_string_equal(got.text, "no");

@@ -375,6 +375,30 @@ static void a_mix_has_a_maximum_and_its_parts_go_together(void **state) {
     assert_true(m.shapes[0].read_only);
 }
 
+static void a_request_may_read_keys_before_it_writes(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct wire_request r;
+    struct workload w;
+    struct mix m = {.key_space = 50};
+    assert_int_equal(mix_add(&m, "modify,k=2,read-keys=3", &letters, &err), 0);
+    assert_int_equal(mix_check(&m, &err), 0);
+    workload_init(&w, &m, 1, 0, 1);
+    workload_request(&w, &(struct schedule_entry){.number = 1}, &r);
+    assert_int_equal(r.read_count, 3);
+    assert_int_equal(r.key_count, 2);
+    assert_int_equal(r.flags & WIRE_REQUEST_READ_ONLY, 0);
+    workload_deinit(&w);
+    m.key_space = 2;
+    assert_int_equal(mix_check(&m, &err), -1);
+    assert_string_equal(err.text, "a request of 3 keys does not fit into --key-space 2");
+    m.key_space = 0;
+    assert_int_equal(mix_check(&m, &err), -1);
+    assert_string_equal(err.text, "--read-keys needs keys to read: --key-space");
+    assert_int_equal(mix_add(&m, "look,read,read-keys=3", &letters, &err), -1);
+    assert_non_null(strstr(err.text, "read-keys is of writes, but the shape is one that reads"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uniform_keys_are_equally_probable),
@@ -390,6 +414,7 @@ int main(void) {
         cmocka_unit_test(a_shape_says_what_differs_from_the_letters),
         cmocka_unit_test(mistakes_in_a_shape_are_told_clearly),
         cmocka_unit_test(a_mix_has_a_maximum_and_its_parts_go_together),
+        cmocka_unit_test(a_request_may_read_keys_before_it_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,25 @@ static void the_retry_timeout_is_mean_and_deviations_of_what_was_answered(void *
     assert_int_equal(retry_limit_ns(&r), 146); /* 100 + 2 * 23.09 */
 }
 
+static void a_retry_timeout_that_passes_in_vain_doubles(void **state) {
+    (void)state;
+    struct retry r;
+    retry_init(&r, &config);
+    retry_expired(&r, 10150);
+    assert_int_equal(retry_limit_ns(&r), 300);
+    retry_expired(&r, 10151); /* another one, of the same time */
+    retry_expired(&r, 10449);
+    assert_int_equal(retry_limit_ns(&r), 300);
+    retry_expired(&r, 10450);
+    assert_int_equal(retry_limit_ns(&r), 600);
+    retry_expired(&r, 11050);
+    retry_expired(&r, 12050);
+    assert_int_equal(retry_limit_ns(&r), 1000);
+    for (int i = 0; i < 4; i++)
+        retry_sample(&r, 100);
+    assert_int_equal(retry_limit_ns(&r), 100);
+}
+
 static void the_retry_timeout_stays_within_its_bounds(void **state) {
     (void)state;
     struct retry r;
@@ -169,6 +188,7 @@ int main(void) {
         cmocka_unit_test(what_a_file_does_not_say_is_as_concord_has_it),
         cmocka_unit_test(what_does_not_fit_together_is_named),
         cmocka_unit_test(the_retry_timeout_is_mean_and_deviations_of_what_was_answered),
+        cmocka_unit_test(a_retry_timeout_that_passes_in_vain_doubles),
         cmocka_unit_test(the_retry_timeout_stays_within_its_bounds),
         cmocka_unit_test(after_the_reset_only_new_answers_count),
     };

@@ -147,6 +147,10 @@ enum { SIZE = WIRE_REQUEST_HEAD_SIZE + 100 };
 
 static uint8_t payload[100];
 
+/* Without keys. */
+static struct request_prover plain;
+static struct seal unsealed;
+
 static struct wire_request request(uint64_t number) {
     return (struct wire_request){
         .client = 1, .number = number, .payload = payload, .payload_size = sizeof payload};
@@ -154,7 +158,7 @@ static struct wire_request request(uint64_t number) {
 
 static uint32_t push(struct queue *q, uint64_t number) {
     struct wire_request r = request(number);
-    return queue_push(q, &r, (uint32_t)number);
+    return queue_push(q, &r, NULL, (uint32_t)number);
 }
 
 struct seen {
@@ -167,10 +171,10 @@ static void note_begun(void *context, uint32_t tag) {
     s->tags[s->count++] = tag;
 }
 
-static size_t bytes_waiting(const struct queue *q) {
+static size_t bytes_waiting(struct queue *q) {
     struct iovec vectors[64];
     size_t bytes = 0;
-    for (int i = queue_vectors(q, vectors, 64); i-- > 0;)
+    for (int i = queue_vectors(q, &unsealed, vectors, 64); i-- > 0;)
         bytes += vectors[i].iov_len;
     return bytes;
 }
@@ -180,14 +184,14 @@ static void bytes_leave_in_order_wherever_they_are_cut(void **state) {
     for (size_t cut = 1; cut <= 3 * SIZE; cut++) {
         cleanup(queue_deinit) struct queue q;
         struct seen seen = {.count = 0};
-        queue_init(&q, 4);
+        queue_init(&q, &plain, 4);
         for (uint64_t i = 1; i <= 3; i++)
             push(&q, i);
         assert_int_equal(bytes_waiting(&q), 3 * SIZE);
-        queue_written(&q, cut, note_begun, &seen);
+        queue_written(&q, &unsealed, cut, note_begun, &seen);
         assert_int_equal(seen.count, (cut + SIZE - 1) / SIZE); /* the first byte counts */
         assert_int_equal(bytes_waiting(&q), 3 * SIZE - cut);
-        queue_written(&q, 3 * SIZE - cut, note_begun, &seen);
+        queue_written(&q, &unsealed, 3 * SIZE - cut, note_begun, &seen);
         assert_int_equal(seen.count, 3);
         for (uint32_t i = 0; i < 3; i++)
             assert_int_equal(seen.tags[i], i + 1);
@@ -199,26 +203,26 @@ static void only_what_is_not_begun_can_be_replaced_or_dropped(void **state) {
     (void)state;
     cleanup(queue_deinit) struct queue q;
     struct seen seen = {.count = 0};
-    queue_init(&q, 4);
+    queue_init(&q, &plain, 4);
     uint32_t first = push(&q, 1), second = push(&q, 2), third = push(&q, 3);
     assert_true(queue_waits(&q, first));
-    queue_written(&q, 1, note_begun, &seen);
+    queue_written(&q, &unsealed, 1, note_begun, &seen);
     assert_false(queue_waits(&q, first));
     assert_true(queue_waits(&q, second));
     struct wire_request other = request(77);
-    queue_replace(&q, third, &other);
+    queue_replace(&q, third, &other, NULL);
     queue_drop(&q, second);
     assert_int_equal(bytes_waiting(&q), 2 * SIZE - 1);
-    queue_written(&q, SIZE - 1, note_begun, &seen);
+    queue_written(&q, &unsealed, SIZE - 1, note_begun, &seen);
     assert_false(queue_waits(&q, first));
 
-    struct iovec vectors[2];
-    uint8_t expected[WIRE_REQUEST_HEAD_SIZE];
+    struct iovec vectors[QUEUE_VECTORS_MIN];
+    uint8_t expected[WIRE_REQUEST_HEAD_SIZE_MAX];
     wire_request_encode_head(&other, expected);
-    assert_int_equal(queue_vectors(&q, vectors, 2), 2);
-    assert_memory_equal(vectors[0].iov_base, expected, sizeof expected);
+    assert_int_equal(queue_vectors(&q, &unsealed, vectors, QUEUE_VECTORS_MIN), 2);
+    assert_memory_equal(vectors[0].iov_base, expected, WIRE_REQUEST_HEAD_SIZE);
     assert_ptr_equal(vectors[1].iov_base, payload);
-    queue_written(&q, SIZE, note_begun, &seen);
+    queue_written(&q, &unsealed, SIZE, note_begun, &seen);
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.tags[1], 3);
     assert_true(queue_empty(&q));
@@ -228,16 +232,16 @@ static void a_lost_connection_takes_only_the_begun_request(void **state) {
     (void)state;
     cleanup(queue_deinit) struct queue q;
     struct seen seen = {.count = 0};
-    queue_init(&q, 4);
+    queue_init(&q, &plain, 4);
     push(&q, 1);
     uint32_t second = push(&q, 2);
     push(&q, 3);
-    queue_written(&q, 5, note_begun, &seen);
+    queue_written(&q, &unsealed, 5, note_begun, &seen);
     queue_drop(&q, second);
     queue_restart(&q);
     assert_int_equal(bytes_waiting(&q), SIZE);
     queue_restart(&q); /* nothing is begun now */
-    queue_written(&q, SIZE, note_begun, &seen);
+    queue_written(&q, &unsealed, SIZE, note_begun, &seen);
     assert_int_equal(seen.tags[1], 3);
     assert_true(queue_empty(&q));
 }
@@ -245,13 +249,13 @@ static void a_lost_connection_takes_only_the_begun_request(void **state) {
 static void the_ring_goes_round_for_ever(void **state) {
     (void)state;
     cleanup(queue_deinit) struct queue q;
-    queue_init(&q, 3);
+    queue_init(&q, &plain, 3);
     q.first = q.end = UINT32_MAX - 5; /* the counters wrap, too */
     for (uint64_t i = 0; i < 100; i++) {
         struct seen seen = {.count = 0};
         uint32_t a = push(&q, 1), b = push(&q, 2);
         assert_true(queue_waits(&q, a) && queue_waits(&q, b));
-        queue_written(&q, 2 * SIZE, note_begun, &seen);
+        queue_written(&q, &unsealed, 2 * SIZE, note_begun, &seen);
         assert_int_equal(seen.count, 2);
         assert_false(queue_waits(&q, a) || queue_waits(&q, b));
     }
@@ -261,15 +265,15 @@ static void vectors_are_no_more_than_there_is_room_for(void **state) {
     (void)state;
     cleanup(queue_deinit) struct queue q;
     struct iovec vectors[5];
-    queue_init(&q, 8);
+    queue_init(&q, &plain, 8);
     for (uint64_t i = 1; i <= 8; i++)
         push(&q, i);
-    assert_int_equal(queue_vectors(&q, vectors, 5), 4); /* whole requests */
+    assert_int_equal(queue_vectors(&q, &unsealed, vectors, 5), 4); /* whole requests */
     struct wire_request empty = {.client = 1, .number = 1};
     cleanup(queue_deinit) struct queue heads;
-    queue_init(&heads, 2);
-    queue_push(&heads, &empty, 1);
-    assert_int_equal(queue_vectors(&heads, vectors, 5), 1); /* no payload */
+    queue_init(&heads, &plain, 2);
+    queue_push(&heads, &empty, NULL, 1);
+    assert_int_equal(queue_vectors(&heads, &unsealed, vectors, 5), 1); /* no payload */
 }
 
 int main(void) {

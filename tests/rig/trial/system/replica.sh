@@ -27,6 +27,9 @@ if [ "$SEATRIAL_INDEX" = "$ODD_ONE" ]; then
     crash) echo "planted: cannot go on" >&2 && exit 3 ;;
     crash-later) echo >/seatrial/out/ready && $b sleep 1 && exit 139 ;; # what a SIGSEGV looks like
     core) exec /bin/crash ;;
+    core-wrapped) /bin/crash || exit $? ;;
+    core-child) /bin/crash child ;;
+    core-sorting) exec /usr/bin/crash sorting ;;
     sick) $b sleep 3600 & wait $! ;;
   esac
 fi

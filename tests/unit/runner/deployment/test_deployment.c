@@ -64,9 +64,16 @@ static void every_section_is_read(void **state) {
     assert_int_equal(d->general.num_of_replicas, 4);
     assert_string_equal(d->general.loader_cli, "-b 20000 -c 15");
     assert_int_equal(d->general.loader_timeout_sec, 600);
-    assert_string_equal(d->runtime.custom_script_path, "/home/user/src/concord/scripts/sample.sh");
-    assert_string_equal(d->runtime.custom_command, "./sample.sh CONTAINER_ID");
-    assert_int_equal(d->runtime.custom_command_run_interval_sec, 5);
+    assert_int_equal(d->runtime.command_count, 1);
+    const struct deployment_command *custom = &d->runtime.commands[0];
+    assert_null(custom->name);
+    assert_string_equal(custom->script, "/home/user/src/concord/scripts/sample.sh");
+    assert_string_equal(custom->command, "./sample.sh CONTAINER_ID");
+    assert_int_equal(custom->interval_sec, 5);
+    assert_int_equal(custom->in, DEPLOYMENT_IN_HOST);
+    assert_int_equal(custom->when, DEPLOYMENT_AT_INTERVAL);
+    assert_true(deployment_command_wants(custom, "any", PROJECT_ROLE_REPLICA));
+    assert_false(deployment_command_wants(custom, "any", PROJECT_ROLE_LOADER));
     assert_int_equal(d->testbed.time_to_live_sec, 4 * 3600);
     assert_false(d->collect.cores);
     assert_true(d->collect.data);
@@ -109,10 +116,27 @@ static void mistakes_are_named_with_their_place(void **state) {
         {"testbed: {provider: hosts}", "d.yaml:1:10: provider 'hosts' needs a list of 'hosts'"},
         {"testbed: {provider: hosts, hosts: []}",
          "d.yaml:1:10: provider 'hosts' needs a list of 'hosts'"},
-        {"testbed: {provider: ec2}", "d.yaml:1:21: provider 'ec2' is not supported yet"},
+        {"testbed: {provider: ec2}", "d.yaml:1:10: provider 'ec2' needs 'fleets'"},
         {"testbed: {provider: moon}",
          "d.yaml:1:21: 'provider' must be 'local', 'hosts' or 'ec2', not the text 'moon'"},
-        {"testbed: {fleets: }", "d.yaml:1:11: 'fleets' is not supported yet"},
+        {"testbed: {provider: ec2, fleets: {f: {regions: {us-east-2: 1}, image: ami-1}}}",
+         "d.yaml:1:38: fleet 'f' needs an 'instance_type'"},
+        {"testbed: {provider: ec2, fleets: {f: {instance_type: t, image: ami-1}}}",
+         "d.yaml:1:38: fleet 'f' needs 'regions': {us-east-2: 4}"},
+        {"testbed: {provider: ec2, fleets: {f: {regions: {a-1: 1}, instance_type: t}}}",
+         "d.yaml:1:38: fleet 'f' has no 'image' in a-1"},
+        {"testbed: {provider: ec2, fleets: {f: {regions: {a-1: {count: 1, zones: [b-1a]}}}}}",
+         "d.yaml:1:72: 'b-1a' is no zone of 'a-1'"},
+        {"testbed: {provider: ec2, fleets: {f: {regions: {A: 1}}}}",
+         "d.yaml:1:49: 'A' is no region of EC2, such as us-east-2"},
+        {"testbed: {provider: ec2, fleets: {f: {image: debian}}}",
+         "d.yaml:1:46: 'image' must be an image of EC2, not the text 'debian'"},
+        {"testbed: {provider: ec2, fleets: {f: {regions: {a-1: 257}}}}",
+         "d.yaml:1:54: 'a-1' must be a whole number from 1 to 256, not the number 257"},
+        {"testbed: {ssh_from: [0.0.0.0/0]}",
+         "d.yaml:1:21: 'ssh_from' must be networks, not '0.0.0.0/0'"},
+        {"testbed: {fleets: {f: {regions: {us-east-2: 1}, instance_type: t, image: ami-1}}}",
+         "d.yaml:1:10: 'fleets' are listed, but no provider is said"},
         {"testbed: {hosts: [{ssh: a}]}",
          "d.yaml:1:10: 'hosts' are listed, but no provider is said"},
         {"testbed: {host_keys: any}",
@@ -446,7 +470,7 @@ static void a_script_that_is_not_there_is_found_before_the_trial(void **state) {
     folder_write(&f, "s.sh", "#!/bin/sh\n");
     assert_int_equal(deployment_load(NULL, f.path, &env, &d, &err), 0);
     cleanup_free char *expected = text_format("%s/s.sh", f.path);
-    assert_string_equal(d->runtime.custom_script_path, expected);
+    assert_string_equal(d->runtime.commands[0].script, expected);
 }
 
 static void a_readable_file_with_a_literal_secret_is_refused(void **state) {
@@ -470,7 +494,7 @@ static void the_demo_loads(void **state) {
         fail_msg("%s", err.text);
     assert_string_equal(d->name, "demo");
     assert_string_equal(d->local.perf_test_root, SOURCE_FOLDER "/results");
-    assert_string_equal(d->runtime.custom_script_path, SOURCE_FOLDER "/examples/demo/sample.sh");
+    assert_string_equal(d->runtime.commands[0].script, SOURCE_FOLDER "/examples/demo/sample.sh");
     assert_int_equal(d->general.loader_timeout_sec, 300);
 }
 

@@ -240,6 +240,38 @@ static void a_line_longer_than_the_maximum_comes_in_parts(void **state) {
     }
 }
 
+/* An entry of 16 KiB is followed by the next with the same timestamp; what only looks like it is
+ * text. */
+static void long_lines_of_a_terminal_are_joined(void **state) {
+    (void)state;
+    static const char stamp[] = "2026-11-20T13:00:01Z", *const rests[] = {
+                                                            "2026-11-20T13:00:01Z end\n",
+                                                            "2026-11-20T13:00:02Z end\n",
+                                                            "2026-11-20\n", "\n", ""};
+    for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
+        for (size_t piece = 1; piece < 40; piece++) {
+            struct error err = ERROR_NULL;
+            struct record r = {0};
+            struct log_lines l;
+            cleanup(buffer_deinit) struct buffer text, wanted;
+            buffer_init(&text, 100000);
+            buffer_init(&wanted, 100000);
+            buffer_init(&r.text, 100000);
+            buffer_format(&text, "%s %0*d%s", stamp, LOG_ENTRY_SIZE, 7, rests[i]);
+            buffer_format(&wanted, "1[%s]%0*d%s%s", stamp, LOG_ENTRY_SIZE, 7,
+                          i == 0 ? "end\n" : rests[i], *rests[i] ? "" : "\n");
+            log_lines_init(&l, 50000, true, record_log, &r);
+            for (size_t at = 0; at < text.size; at += piece) {
+                size_t n = text.size - at < piece ? text.size - at : piece;
+                assert_int_equal(log_lines_push_raw(&l, text.data + at, n, &err), 0);
+            }
+            assert_int_equal(log_lines_end(&l, &err), 0);
+            assert_string_equal(buffer_string(&r.text), buffer_string(&wanted));
+            log_lines_deinit(&l);
+            buffer_deinit(&r.text);
+        }
+}
+
 static void a_terminal_has_one_stream_with_an_entry_per_line(void **state) {
     (void)state;
     static const char text[] = "2026-11-20T13:00:01Z one\r\n2026-11-20T13:00:02Z two";
@@ -293,7 +325,7 @@ static void output_of_a_build_becomes_events(void **state) {
         "{\"aux\":{\"ID\":\"" ID "\"}}",
         "{\"aux\":{\"Other\":1}}",
         "{\"unknown\":true}",
-        "{\"id\":\"moby.buildkit.trace\",\"aux\":\"base64\"}",
+        "{\"id\":\"moby.buildkit.trace\",\"aux\":\"\"}",
         ("{\"errorDetail\":{\"code\":7,\"message\":\"returned a \\u001b[1mcode: 7\\n\"},"
          "\"error\":\"short\"}"),
         "{\"error\":\"later\"}",
@@ -301,7 +333,8 @@ static void output_of_a_build_becomes_events(void **state) {
     struct error err = ERROR_NULL;
     struct record r = {0};
     buffer_init(&r.text, 10000);
-    struct build_output out = {.on_event = record_event, .arg = &r};
+    cleanup(build_output_deinit) struct build_output out;
+    build_output_init(&out, record_event, &r);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (build_output_line(&out, lines[i], strlen(lines[i]), &err) != 0)
             fail_msg("%s", err.text);
@@ -322,7 +355,8 @@ static void output_that_is_wrong_is_an_error(void **state) {
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct error err = ERROR_NULL;
-        struct build_output out = {0};
+        cleanup(build_output_deinit) struct build_output out;
+        build_output_init(&out, NULL, NULL);
         assert_int_equal(build_output_line(&out, lines[i], strlen(lines[i]), &err), -1);
         assert_int_equal(err.kind, ERROR_INVALID);
         assert_string_equal(out.image_id, "");
@@ -342,6 +376,7 @@ int main(void) {
         cmocka_unit_test(a_line_stored_in_several_entries_keeps_its_first_timestamp),
         cmocka_unit_test(a_line_longer_than_the_maximum_comes_in_parts),
         cmocka_unit_test(a_terminal_has_one_stream_with_an_entry_per_line),
+        cmocka_unit_test(long_lines_of_a_terminal_are_joined),
         cmocka_unit_test(an_entry_without_its_timestamp_is_an_error),
         cmocka_unit_test(output_of_a_build_becomes_events),
         cmocka_unit_test(output_that_is_wrong_is_an_error),

@@ -267,10 +267,59 @@ static void loaders_and_prepare_services_may_end_by_themselves(void **state) {
     }
 }
 
+static void the_crash_that_is_known_best_is_told_first(void **state) {
+    (void)state;
+    struct agreement a;
+    agree(0, 42, &a);
+    const struct report_core cores[] = {{.path = "h/c/cores/core.1"}, {.path = "2", .signal = 6}};
+    const struct report_core child[] = {{.path = "p", .program = "/bin/x", .signal = 4}};
+    struct report_container c[] = {
+        {.name = "a", .host = "h", .role = "replica", .ended = true, .exit_code = 1},
+        {.name = "b",
+         .host = "h",
+         .role = "loader",
+         .ended = true,
+         .oom_killed = true,
+         .memory_bytes_seen = 3 << 19},
+        {.name = "c",
+         .host = "h",
+         .role = "replica",
+         .ended = true,
+         .exit_code = 134,
+         .cores = cores,
+         .core_count = 2},
+        {.name = "d", .host = "h", .role = "replica", .cores = child, .core_count = 1},
+    };
+    struct report_input in = {
+        .run = "r", .name = "n", .agreement = &a, .containers = c, .container_count = 4};
+    assert_int_equal(report_verdict(&in), VERDICT_CRASHED);
+    assert_int_equal(report_exit_signal(&c[2]), 6);
+    assert_int_equal(report_exit_signal(&c[3]), 4);
+    cleanup(buffer_deinit) struct buffer shown;
+    buffer_init(&shown, 10000);
+    report_text(&in, &shown);
+    const char *wanted =
+        "\nverdict     crashed\n"
+        "  because   c on h was ended by signal 6 (Aborted); core dump in 'h/c/cores/core.1' (and "
+        "1 more)\n"
+        "  because   /bin/x, a process of d on h was ended by signal 4 (Illegal instruction); core "
+        "dump in 'p'\n"
+        "  because   b on h was killed: out of memory (it has no limit: the host's memory was used "
+        "up; "
+        "1.5 MiB were seen)\n"
+        "  because   a on h ended by itself with exit status 1\n"
+        "  because   1 requests are more than once";
+    assert_memory_equal(buffer_string(&shown), wanted, strlen(wanted));
+}
+
 static void the_summary_keeps_its_promises_to_scripts(void **state) {
     (void)state;
     struct agreement a;
     agree(0, 0, &a);
+    const struct report_core cores[] = {{.path = "local/r1/cores/core.1",
+                                         .program = "/bin/x",
+                                         .where = "main at x.c:7",
+                                         .signal = 11}};
     struct report_container c = {.name = "r1",
                                  .service = "replica",
                                  .role = "replica",
@@ -280,6 +329,9 @@ static void the_summary_keeps_its_promises_to_scripts(void **state) {
                                  .ended = true,
                                  .stopped_by_us = true,
                                  .exit_code = 139,
+                                 .cores = cores,
+                                 .core_count = 1,
+                                 .memory_bytes = 1 << 20,
                                  .last_lines = "one\n\x1b[2Jtwo"};
     const char *left[] = {"container r1 on host local"};
     struct report_input in = {.run = "0123abcd",
@@ -294,12 +346,17 @@ static void the_summary_keeps_its_promises_to_scripts(void **state) {
     assert_string_equal(
         text,
         "{\"agreement\":{\"acknowledged_in_chain\":100,\"digest\":\"abcd\",\"duplicates\":0,"
-        "\"height\":100,\"ok\":true,\"replicas\":4},\"containers\":[{\"exit_code\":139,"
+        "\"height\":100,\"ok\":true,\"replicas\":4},\"containers\":[{\"cores\":[{\"build_id\":null,"
+        "\"path\":\"local/r1/cores/core.1\",\"program\":\"/bin/x\",\"signal\":11,"
+        "\"where\":\"main at x.c:7\"}],\"exit_code\":139,"
         "\"host\":\"local\",\"image\":null,\"image_digest\":null,\"image_id\":\"sha256:1\","
-        "\"name\":\"r1\",\"oom_killed\":false,\"restarts\":0,\"role\":\"replica\","
+        "\"memory_limit_bytes\":1048576,\"name\":\"r1\",\"oom_killed\":false,\"restarts\":0,"
+        "\"role\":\"replica\","
         "\"service\":\"replica\",\"signal\":11}],\"left_behind\":[\"container r1 on host local\"],"
         "\"load\":null,\"name\":\"demo\",\"reasons\":[\"r1 on local was ended by signal 11 "
-        "(Segmentation fault)\"],\"run\":\"0123abcd\",\"schema\":1,\"verdict\":\"crashed\"}");
+        "(Segmentation fault), in main at x.c:7; core dump in "
+        "'local/r1/cores/core.1'\"],\"resources\":null,\"run\":\"0123abcd\",\"schema\":1,"
+        "\"verdict\":\"crashed\"}");
     cleanup(buffer_deinit) struct buffer shown;
     buffer_init(&shown, 10000);
     report_text(&in, &shown);
@@ -356,6 +413,7 @@ int main(void) {
         cmocka_unit_test(the_verdict_is_the_worst_that_applies),
         cmocka_unit_test(crashes_are_told_from_our_own_stop),
         cmocka_unit_test(loaders_and_prepare_services_may_end_by_themselves),
+        cmocka_unit_test(the_crash_that_is_known_best_is_told_first),
         cmocka_unit_test(the_summary_keeps_its_promises_to_scripts),
         cmocka_unit_test(a_load_report_of_the_wrong_shape_is_refused),
         cmocka_unit_test(overlapping_spans_get_rows_of_their_own),

@@ -122,6 +122,7 @@ static void the_words_of_compose_reach_the_engine(void **state) {
     has(text, "{\"Source\":\"p_data\",\"Target\":\"/data\",\"Type\":\"volume\"}");
     has(text, "{\"ReadOnly\":true,\"Source\":\"seen\",\"Target\":\"/seen\",\"Type\":\"volume\"}");
     has(text, "{\"Source\":\"/volume/p-a-1\",\"Target\":\"/seatrial\",\"Type\":\"bind\"}");
+    has(text, "{\"Source\":\"/volume/p-a-1/cores\",\"Target\":\"/cores\",\"Type\":\"bind\"}");
     has(text, "\"Test\":[\"CMD\",\"ok\"]");
     has(text, "\"StopTimeout\":2"); /* the engine counts whole seconds */
     has(text, "{\"Hard\":-1,\"Name\":\"core\",\"Soft\":-1}");

@@ -1,0 +1,230 @@
+/* What the commands of `seatrial machines` share. */
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/text.h"
+#include "lib/yaml.h"
+#include "runner/command/columns.h"
+#include "runner/command/machines.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JOURNAL_MAX = 64 * 1024 * 1024, PUBLIC_KEY_MAX = 16 * 1024 };
+
+/* By then a look shows whatever a call has made, and its token has served: machines that have ended
+ * since are not made again by it. */
+#define PENDING_NS ((int64_t)(600 * NS_PER_SEC))
+
+/* ---- the journal ---- */
+
+static char *state_folder(void) {
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state && *state == '/')
+        return path_join(state, "seatrial/machines");
+    return path_join(home && *home ? home : "/root", ".local/state/seatrial/machines");
+}
+
+static void forget(char **list, const char *token) {
+    char **kept = list;
+    size_t size = strlen(token);
+    for (; list && *list; list++)
+        if (strncmp(*list, token, size) == 0 && (*list)[size] == ' ')
+            free(*list);
+        else
+            *kept++ = *list;
+    if (list)
+        *kept = NULL;
+}
+
+static void read_event(struct machines_session *s, const char *line, size_t size) {
+    cleanup(json_freep) struct json *v = NULL;
+    struct error ignored = ERROR_NULL;
+    const char *event, *token, *fleet, *region;
+    int64_t ns;
+    if (json_parse(line, size, 0, &v, &ignored) < 0 ||
+        json_require_text(v, "event", &event, &ignored) < 0 ||
+        json_require_text(v, "token", &token, &ignored) < 0 ||
+        json_require_text(v, "fleet", &fleet, &ignored) < 0 ||
+        json_require_text(v, "region", &region, &ignored) < 0 ||
+        json_get_int(v, "ns", 0, &ns, &ignored) < 0)
+        return;
+    forget(s->pending, token);
+    cleanup_free char *entry = text_format("%s %s %s", token, fleet, region);
+    if (text_equal(event, "make") && clock_wall().ns - PENDING_NS < ns)
+        texts_append(&s->pending, entry);
+}
+
+static int read_journal(struct machines_session *s, struct error *err) {
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    struct error missing = ERROR_NULL;
+    if (file_read(s->journal_path, JOURNAL_MAX, &text, &missing) < 0) {
+        if (missing.kind == ERROR_NOT_FOUND)
+            return 0;
+        *err = missing;
+        return -1;
+    }
+    const char *all = buffer_string(&text);
+    size_t at = 0;
+    for (const char *end; (end = memchr(all + at, '\n', text.size - at));
+         at = (size_t)(end - all) + 1)
+        read_event(s, all + at, (size_t)(end - all) - at);
+    /* A line that was being written when its runner died says nothing that has happened, and would
+     * spoil the next. */
+    return at < text.size ? journal_cut(&s->journal, at, err) : 0;
+}
+
+static int open_journal(struct machines_session *s, struct error *err) {
+    cleanup_free char *folder = state_folder();
+    cleanup_free char *name = text_format("%s.jsonl", s->settings.name);
+    s->journal_path = path_join(folder, name);
+    if (file_make_folders(folder, 0700, err) < 0 ||
+        journal_open(&s->journal, s->journal_path, err) < 0 || read_journal(s, err) < 0)
+        return error_wrap(err, "the journal of the machines");
+    return 0;
+}
+
+/* ---- events: on threads of the provider's, one at a time, while the main thread waits ---- */
+
+static int on_journal(void *arg, const char *event, struct json *fields, struct error *err) {
+    struct machines_session *s = arg;
+    return journal_write(&s->journal, event, fields, err);
+}
+
+static char *on_pending(void *arg, const char *fleet, const char *region) {
+    struct machines_session *s = arg;
+    cleanup_free char *end = text_format(" %s %s", fleet, region);
+    for (size_t i = 0; s->pending && s->pending[i]; i++)
+        if (text_ends(s->pending[i], end))
+            return text_format("%.*s", (int)strcspn(s->pending[i], " "), s->pending[i]);
+    return NULL;
+}
+
+static void on_note(void *arg, const char *text) {
+    struct machines_session *s = arg;
+    progress_note(s->context->progress, "%s", text);
+}
+
+/* ---- who may log in ---- */
+
+/* The line beside the private key; without one, EC2 knows the key by its name. */
+static int find_key(struct machines_session *s, struct error *err) {
+    const struct deployment *d = s->files.deployment;
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    cleanup_free char *path =
+        d->credentials.ssh_key_path ? text_format("%s.pub", d->credentials.ssh_key_path) : NULL;
+    if (path && file_exists(path)) {
+        if (file_read(path, PUBLIC_KEY_MAX, &text, err) < 0)
+            return -1;
+        const char *line = buffer_string(&text);
+        s->authorized_key = text_format("%.*s", (int)strcspn(line, "\r\n"), line);
+        return 0;
+    }
+    if (d->credentials.ssh_key_name)
+        return 0;
+    error_set(err, ERROR_CONFIG, "nobody could log in to the machines: no SSH key is said");
+    return error_hint(err, "credentials.ssh_key_path with its .pub beside it, or "
+                           "credentials.ssh_key_name of a key pair of EC2");
+}
+
+/* ---- the whole ---- */
+
+int machines_open(struct command_context *context, enum machines_use use,
+                  struct machines_session *s, struct error *err) {
+    s->context = context;
+    if (command_read_files(context, &s->files, err) < 0)
+        return -1;
+    const struct deployment *d = s->files.deployment;
+    s->settings = (struct provider_settings){
+        .deployment = d,
+        .environment = &environment_of_process,
+        .owner = context->owner,
+        .name = d->name ? d->name : s->files.project->name,
+        .events = {.journal = on_journal, .pending = on_pending, .note = on_note, .arg = s}};
+    bool ec2 = d->testbed.provider == DEPLOYMENT_EC2;
+    if (ec2 && use == MACHINES_MAKE && find_key(s, err) < 0)
+        return -1;
+    if (ec2 && use != MACHINES_LOOK && open_journal(s, err) < 0)
+        return -1;
+    s->settings.authorized_key = s->authorized_key;
+    return provider_open(&s->settings, &s->provider, err);
+}
+
+void machines_close(struct machines_session *s) {
+    if (s->provider)
+        s->provider->kind->close(s->provider);
+    journal_close(&s->journal);
+    command_files_deinit(&s->files);
+    texts_free(s->pending);
+    free(s->journal_path);
+    free(s->authorized_key);
+    *s = MACHINES_SESSION_NULL;
+}
+
+/* ---- printing ---- */
+
+static char *shown_time(int64_t expires_s) {
+    int64_t left = expires_s - clock_wall().ns / (int64_t)NS_PER_SEC;
+    if (expires_s == 0)
+        return text_dup("");
+    if (left <= 0)
+        return text_dup("over");
+    return text_format("%" PRId64 "h%02" PRId64 "m", left / 3600, left / 60 % 60);
+}
+
+static void add_row(struct columns *table, const struct machine *m) {
+    cleanup_free char *left = shown_time(m->expires_s);
+    bool group = m->kind == MACHINE_IS_GROUP;
+    columns_add(table, m->deployment);
+    columns_add(table, group ? "(security group)" : *m->name ? m->name : m->fleet);
+    columns_add(table, m->id);
+    columns_add(table, *m->zone ? m->zone : m->region);
+    columns_add(table, m->type);
+    columns_add(table, group ? "" : m->spot ? "spot" : *m->region ? "on_demand" : "");
+    columns_add(table, group ? "" : machine_state_names[m->state]);
+    columns_add(table, *m->address ? m->address : m->private_address);
+    columns_add(table, left);
+}
+
+static void print_json(const struct machine *m) {
+    cleanup(json_freep) struct json *o = json_new_object();
+    json_set_text(o, "id", m->id);
+    json_set_text(o, "kind", m->kind == MACHINE_IS_GROUP ? "security-group" : "machine");
+    json_set_text(o, "name", m->name);
+    json_set_text(o, "owner", m->owner);
+    json_set_text(o, "deployment", m->deployment);
+    json_set_text(o, "fleet", m->fleet);
+    json_set_text(o, "region", m->region);
+    json_set_text(o, "zone", m->zone);
+    json_set_text(o, "type", m->type);
+    json_set_text(o, "market", m->spot ? "spot" : "on_demand");
+    json_set_text(o, "state", machine_state_names[m->state]);
+    json_set_text(o, "reason", m->reason);
+    json_set_text(o, "address", m->address);
+    json_set_text(o, "private_address", m->private_address);
+    json_set_text(o, "host_key", m->host_key);
+    json_set_int(o, "launched", m->launched_s);
+    json_set_int(o, "expires", m->expires_s);
+    cleanup_free char *line = json_to_text(o, JSON_LINE);
+    puts(line);
+}
+
+void machines_print(const struct machines *machines, bool json) {
+    static const char *const titles[] = {"DEPLOYMENT", "NAME",  "ID",      "ZONE",     "TYPE",
+                                         "MARKET",     "STATE", "ADDRESS", "TIME LEFT"};
+    enum { TITLES = sizeof titles / sizeof *titles };
+    cleanup(columns_deinit) struct columns table;
+    columns_init(&table, TITLES);
+    for (size_t i = 0; i < TITLES; i++)
+        columns_add(&table, titles[i]);
+    for (size_t i = 0; i < machines->count; i++) {
+        if (json)
+            print_json(&machines->items[i]);
+        else
+            add_row(&table, &machines->items[i]);
+    }
+    if (!json)
+        columns_print(&table);
+}

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# A cluster of replicas for benchmarks, in the folder $work, which is gone in the end: to be sourced, with $bin, and $scale for
+# `scaled`. Without options of their own replicas keep their blocks as `replica` does by default.
+# shellcheck disable=SC2154 # bin and scale
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/seatrial-bench.XXXXXX")
+base=$((20000 + $$ % 10000)) pids=()
+cleanup() {
+  [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 143' INT TERM HUP
+
+fail() {
+  echo "bench/$(basename "$0"): $*" >&2
+  tail -n 5 "$work"/replica-* >&2 || true
+  exit 1
+}
+
+scaled() {
+  echo $(($1 * scale / 1000 > 10 ? $1 * scale / 1000 : 10))
+}
+
+# start N WORDS...: a cluster of N replicas with these options, each healthy.
+start() {
+  local n=$1 i
+  shift
+  rm -rf "${work:?}"/*
+  {
+    printf 'run: bench\nproject: bench\ncontainers:\n'
+    for ((i = 0; i < n; i++)); do
+      echo "  - {name: replica-$((i + 1)), service: replica, role: replica, index: $i, host: local, address: 127.0.0.1, ports: {replica: $((base + i))}}"
+    done
+  } >"$work/cluster.yaml"
+  base=$((base + n))
+  of_cluster=(--cluster="$work/cluster.yaml" --cluster-keys="$work/keys")
+  "$bin/replica" keygen --cluster="$work/cluster.yaml" --loaders=1 --out="$work/keys" >/dev/null
+  pids=()
+  for ((i = 0; i < n; i++)); do
+    mkdir -p "$work/out-$i" "$work/data-$i"
+    "$bin/replica" "${of_cluster[@]}" --index=$i --data="$work/data-$i" --out="$work/out-$i" "$@" >"$work/replica-$i" 2>&1 &
+    pids+=($!)
+  done
+  for ((i = 0; i < n; i++)); do
+    SECONDS=0
+    until "$bin/replica" "${of_cluster[@]}" --index=$i --health >/dev/null 2>&1; do
+      kill -0 "${pids[i]}" 2>/dev/null || fail "replica $i ended"
+      [ $SECONDS -lt 60 ] || fail "replica $i is not healthy after a minute"
+    done
+  done
+}
+
+stop() {
+  local pid
+  kill -TERM "${pids[@]}"
+  for pid in "${pids[@]}"; do wait "$pid" || fail "a replica ended with status $?"; done
+  pids=()
+  [ "$(jq -s 'map([.height, .digest]) | unique | length' "$work"/out-*/state.json)" = 1 ] || fail "the replicas disagree"
+}

@@ -1,0 +1,189 @@
+/* One core alone: how often it asks the others for what it lacks, whatever else it is told, and
+ * what it says of itself. What cores promise together is tests/sim's. */
+
+#include "executor/pbft/pbft.h"
+
+#include "lib/clock.h"
+#include "lib/crypto.h"
+#include "lib/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { N = 4, SELF = 1 };
+
+struct bench {
+    struct pbft_config config;
+    void *memory;
+    struct pbft *core;
+    struct pbft_update *update;
+    uint64_t now_ns;
+    unsigned sent[PBFT_MESSAGE_END];
+    struct pbft_certificate said; /* the first that its last VIEW-CHANGE has in Q */
+};
+
+static void hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]) {
+    (void)context;
+    sha256_of(data, size, out);
+}
+
+static void note_sent(struct bench *b, const struct pbft_message *m) {
+    b->sent[m->type]++;
+    if (m->type == PBFT_VIEW_CHANGE && m->changes[0].proposed_count > 0)
+        b->said = m->changes[0].proposed[0];
+}
+
+static void step(struct bench *b, struct pbft_event *event) {
+    do {
+        event->now_ns = b->now_ns;
+        pbft_step(b->core, event, b->update);
+        for (size_t i = 0; i < b->update->count; i++)
+            if (b->update->actions[i].type == PBFT_SEND)
+                note_sent(b, &b->update->actions[i].message);
+        event->type = PBFT_TICK;
+    } while (b->update->more);
+}
+
+/* Something comes every millisecond. */
+static void pass(struct bench *b, unsigned ms) {
+    for (unsigned i = 0; i < ms; i++) {
+        b->now_ns += NS_PER_MS;
+        step(b, &(struct pbft_event){.type = PBFT_TICK});
+    }
+}
+
+static int set_up_alone(void **state) {
+    struct bench *b = mem_new(struct bench);
+    b->config = PBFT_CONFIG_DEFAULT;
+    b->config.replica = SELF;
+    b->config.n = N;
+    b->config.clients_max = 16;
+    b->config.hash = hash;
+    b->memory = mem_zero(1, pbft_size(&b->config));
+    b->core = pbft_init(b->memory, &b->config);
+    b->update = mem_new(struct pbft_update);
+    b->now_ns = NS_PER_SEC;
+    *state = b;
+    return 0;
+}
+
+static int set_up(void **state) {
+    set_up_alone(state);
+    struct bench *b = *state;
+    for (uint16_t i = 0; i < (uint16_t)N; i++)
+        if (i != SELF)
+            step(b, &(struct pbft_event){.type = PBFT_PEER_UP, .peer = i});
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct bench *b = *state;
+    free(b->memory);
+    free(b->update);
+    free(b);
+    return 0;
+}
+
+static unsigned statuses_within(struct bench *b, unsigned ms) {
+    b->sent[PBFT_STATUS] = 0;
+    pass(b, ms);
+    return b->sent[PBFT_STATUS];
+}
+
+/* A batch that we never saw. */
+static struct pbft_certificate unknown_batch(uint64_t seq) {
+    return (struct pbft_certificate){.seq = seq, .digest = {7}};
+}
+
+/* The peer wants this view, and has prepared `batch`. */
+static void want_view(struct bench *b, uint16_t peer, uint64_t view,
+                      struct pbft_certificate batch) {
+    const struct pbft_checkpoint empty = {.seq = 0};
+    const struct pbft_view_change change = {.replica = peer,
+                                            .view = view,
+                                            .checkpoint_count = 1,
+                                            .prepared_count = 1,
+                                            .proposed_count = 1,
+                                            .checkpoints = &empty,
+                                            .prepared = &batch,
+                                            .proposed = &batch};
+    struct pbft_event event = {.type = PBFT_MESSAGE, .peer = peer};
+    event.message.type = PBFT_VIEW_CHANGE;
+    event.message.view = view;
+    event.message.count = 1;
+    event.message.changes = &change;
+    step(b, &event);
+}
+
+static void a_new_primary_asks_for_batches_no_oftener_than_for_anything(void **state) {
+    struct bench *b = *state;
+    want_view(b, 2, 1, unknown_batch(1)); /* that is ours */
+    want_view(b, 3, 1, unknown_batch(1));
+    assert_int_equal(b->sent[PBFT_VIEW_CHANGE], 1);
+    pass(b, 2000);
+    assert_int_equal(b->sent[PBFT_NEW_VIEW], 0);
+    assert_in_range(b->sent[PBFT_ASK_BATCH], 2, 2000 * NS_PER_MS / b->config.status_ns + 1);
+}
+
+static void remember(struct bench *b, struct pbft_record record) {
+    record.digest[0] = record.type == PBFT_RECORD_VIEW ? 0 : 9;
+    pbft_recover_record(b->core, &record);
+}
+
+/* TOCS '02, section 4.5: Q has the last view in which a batch was pre-prepared. What a new view
+ * would take it over from may be older; that view need not come to anything. */
+static void a_batch_is_vouched_for_in_the_last_view_in_which_it_was_proposed(void **state) {
+    struct bench *b = *state;
+    const struct pbft_request request = {.client = 5, .number = 1, .size_bytes = 1};
+    remember(
+        b,
+        (struct pbft_record){
+            .type = PBFT_RECORD_PROPOSAL, .seq = 1, .view = 1, .count = 1, .requests = &request});
+    remember(b, (struct pbft_record){.type = PBFT_RECORD_PREPARED, .seq = 1, .view = 1});
+    remember(b, (struct pbft_record){.type = PBFT_RECORD_PROPOSAL, .seq = 1, .view = 6});
+    remember(b, (struct pbft_record){.type = PBFT_RECORD_VIEW, .view = 8});
+    struct pbft_certificate known = {.seq = 1, .view = 1, .digest = {9}};
+    want_view(b, 2, 9, known); /* ours; it lacks number 2 */
+    want_view(b, 3, 9, unknown_batch(2));
+    want_view(b, 0, 9, unknown_batch(2));
+    assert_int_equal(b->said.seq, 1);
+    assert_int_equal(b->said.view, 6);
+    assert_int_equal(b->sent[PBFT_NEW_VIEW], 0);
+    assert_true(b->sent[PBFT_ASK_BATCH] > 0);
+    want_view(b, 2, 10, known);
+    want_view(b, 3, 10, unknown_batch(2));
+    assert_int_equal(b->sent[PBFT_VIEW_CHANGE], 2);
+    assert_int_equal(b->said.seq, 1);
+    assert_int_equal(b->said.view, 6);
+}
+
+static void status_becomes_rarer_while_something_is_waited_for(void **state) {
+    struct bench *b = *state;
+    struct pbft_event event = {.type = PBFT_REQUEST};
+    statuses_within(b, 10000); /* idle */
+    event.request = (struct pbft_request){.client = 5, .number = 1, .size_bytes = 1};
+    step(b, &event);
+    assert_int_equal(statuses_within(b, 100), 1); /* not rarer by having been idle */
+    assert_int_equal(statuses_within(b, 200), 1);
+    assert_int_equal(statuses_within(b, 400), 1);
+    assert_int_equal(statuses_within(b, 800), 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_primary_asks_for_batches_no_oftener_than_for_anything,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_batch_is_vouched_for_in_the_last_view_in_which_it_was_proposed, set_up_alone,
+            tear_down),
+        cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
