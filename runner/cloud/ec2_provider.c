@@ -15,6 +15,7 @@
 #define UP_NS (15 * 60 * NS_PER_SEC)
 #define DOWN_NS (10 * 60 * NS_PER_SEC)
 #define ADDRESS_NS (20 * NS_PER_SEC)
+#define RENEW_NS (60 * NS_PER_SEC)
 
 static struct ec2_provider *self(struct provider *provider) {
     return (struct ec2_provider *)provider;
@@ -133,8 +134,7 @@ static int find_ssh_from(struct ec2_provider *p, const struct task *task, struct
 /* ---- up ---- */
 
 static const char *address_of(const struct ec2_provider *p, const struct machine *m) {
-    bool private = p->settings->deployment->testbed.addresses == DEPLOYMENT_PRIVATE;
-    return private ? m->private_address : m->address;
+    return machine_address(m, p->settings->deployment);
 }
 
 static size_t count_ready(const struct ec2_provider *p) {
@@ -228,7 +228,21 @@ static int up(struct provider *provider, bool make, const struct task *task, str
     return 0;
 }
 
-/* ---- stop, down, reap ---- */
+/* ---- renew, stop, down, reap ---- */
+
+static int renew(struct provider *provider, const struct task *task, struct machines *ret,
+                 struct error *err) {
+    struct ec2_provider *p = self(provider);
+    struct task limited = task_within(task, RENEW_NS);
+    if (look(p, PROVIDER_DEPLOYMENT, &limited, err) < 0)
+        return -1;
+    for (size_t i = 0; i < p->deployment_region_count; i++)
+        p->regions[i].expires_s = provider_expires_s(p->settings->deployment);
+    if (ec2_regions_each(p, p->deployment_region_count, &limited, ec2_region_renew, err) < 0)
+        return -1;
+    hand_over(p, PROVIDER_DEPLOYMENT, ret);
+    return 0;
+}
 
 static bool all_stopped(const struct ec2_provider *p) {
     for (size_t i = 0; i < p->deployment_region_count; i++)
@@ -313,11 +327,12 @@ static void close_ec2(struct provider *provider) {
 }
 
 static const struct provider_kind ec2_kind = {.name = "ec2",
-
+                                              .makes = true,
                                               .close = close_ec2,
                                               .list = list,
                                               .up = up,
                                               .stop = stop,
+                                              .renew = renew,
                                               .down = down,
                                               .reap = reap,
                                               .check = check};

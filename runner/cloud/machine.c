@@ -138,3 +138,44 @@ size_t machines_missing(const struct machines *machines, const struct deployment
     }
     return count;
 }
+
+/* ---- as hosts of a trial ---- */
+
+const char *machines_user(const struct deployment *d) {
+    return d->testbed.user ? d->testbed.user : "ubuntu";
+}
+
+const char *machine_address(const struct machine *m, const struct deployment *d) {
+    return d->testbed.addresses == DEPLOYMENT_PRIVATE ? m->private_address : m->address;
+}
+
+/* Takes `text`. */
+static void replace(char **slot, char *text) {
+    free(*slot);
+    *slot = text;
+}
+
+static void to_host(const struct machine *m, const struct deployment *d,
+                    struct deployment_host *h) {
+    const char *address = machine_address(m, d);
+    if (m->state != MACHINE_RUNNING || !*address) {
+        replace(&h->absent,
+                text_format("its machine %s in %s is %s", m->id, m->region,
+                            m->state == MACHINE_RUNNING ? "without an address"
+                                                        : machine_state_names[m->state]));
+        return;
+    }
+    replace(&h->absent, NULL);
+    replace(&h->ssh, text_format("%s@%s", machines_user(d), address));
+    replace(&h->ssh_host, text_dup(address));
+    replace(&h->host_key, *m->host_key ? text_dup(m->host_key) : NULL);
+}
+
+void machines_to_hosts(const struct machines *machines, struct deployment *d) {
+    for (size_t i = 0; i < d->testbed.host_count; i++)
+        replace(&d->testbed.hosts[i].absent, text_dup("there is no machine for it"));
+    for (size_t i = 0; i < machines->count; i++)
+        if (machines->items[i].host)
+            to_host(&machines->items[i], d,
+                    &d->testbed.hosts[machines->items[i].host - d->testbed.hosts]);
+}

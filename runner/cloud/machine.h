@@ -80,3 +80,13 @@ struct machine_wish {
 size_t machines_missing(const struct machines *machines, const struct deployment *deployment,
                         struct machine_wish *ret);
 size_t machines_wishes_max(const struct deployment *deployment);
+
+/* Who is logged in as on machines that are made. */
+const char *machines_user(const struct deployment *deployment);
+/* By which runner and machines reach it; "" while it has none. */
+const char *machine_address(const struct machine *machine, const struct deployment *deployment);
+/*
+ * Fills in of the deployment's hosts what their named machines tell: who is reached where, and the
+ * host key. Hosts without a machine that runs are `absent`.
+ */
+void machines_to_hosts(const struct machines *machines, struct deployment *deployment);

@@ -50,6 +50,7 @@ struct provider;
 
 struct provider_kind {
     const char *name;
+    bool makes; /* machines, so that the deployment's hosts are what `list` finds */
     void (*close)(struct provider *provider);
     /* Appends what is there, named. */
     int (*list)(struct provider *provider, enum provider_scope scope, const struct task *task,
@@ -61,6 +62,10 @@ struct provider_kind {
     int (*up)(struct provider *provider, bool make, const struct task *task, struct machines *ret,
               struct error *err);
     int (*stop)(struct provider *provider, const struct task *task, struct error *err);
+    /* Begins the time to live of all that is of the deployment anew; `ret` as of list. What the
+     * machines themselves know of it is not the provider's. */
+    int (*renew)(struct provider *provider, const struct task *task, struct machines *ret,
+                 struct error *err);
     /* Ends machines and removes what belongs to them. `ret_left`: what is still there at the end;
      * without any, all of it was seen to be gone. */
     int (*down)(struct provider *provider, enum provider_scope scope, const struct task *task,

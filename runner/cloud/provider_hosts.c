@@ -69,6 +69,11 @@ static int down(struct provider *provider, enum provider_scope scope, const stru
     return not_ours(provider, "end", err);
 }
 
+static int renew(struct provider *provider, const struct task *task, struct machines *ret,
+                 struct error *err) {
+    return list(provider, PROVIDER_DEPLOYMENT, task, ret, err);
+}
+
 static int reap(struct provider *provider, const struct task *task, struct machines *ret,
                 struct error *err) {
     (void)task, (void)ret;
@@ -83,7 +88,7 @@ static int check(struct provider *provider, const struct task *task, struct erro
 #define KIND(name_)                                                                                \
     {                                                                                              \
         .name = (name_), .close = close_hosts, .list = list, .up = up, .stop = stop, .down = down, \
-        .reap = reap, .check = check                                                               \
+        .renew = renew, .reap = reap, .check = check                                               \
     }
 static const struct provider_kind local_kind = KIND("local"), hosts_kind = KIND("hosts");
 

@@ -65,7 +65,9 @@ static void write_keys(struct yaml_writer *w, const struct user_data *what) {
 }
 
 static void write_all(struct yaml_writer *w, const struct user_data *what, const char *script) {
-    cleanup_free char *group = text_format("usermod -aG docker %s", what->user);
+    /* Before there is an engine: whoever logs in when it answers is in its group. */
+    cleanup_free char *group =
+        text_format("groupadd -f -r docker && usermod -aG docker %s", what->user);
     yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
     write_keys(w, what);
     yaml_key(w, "write_files");
@@ -76,8 +78,8 @@ static void write_all(struct yaml_writer *w, const struct user_data *what, const
     yaml_key(w, "runcmd");
     yaml_begin(w, YAML_SEQUENCE, YAML_BLOCK);
     yaml_text(w, "systemctl enable --now seatrial-time-to-live");
-    yaml_text(w, engine);
     yaml_text(w, group);
+    yaml_text(w, engine);
     yaml_end(w);
     yaml_end(w);
 }

@@ -39,12 +39,11 @@ static void print_project(const struct project *project) {
 }
 
 int command_config(struct command_context *context, int argc, char **argv) {
-    static const struct hosts_chosen all = {.count = 0};
     struct error err = ERROR_NULL;
     struct config_arguments a = {.services = false};
     command_parse(&config_argp, "config", argc, argv, &a);
     cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
-    if ((a.machines ? command_hosts_choose(context, &all, &hosts, &err)
+    if ((a.machines ? command_hosts_choose(context, &hosts_names_only, &hosts, &err)
                     : command_read_files(context, &hosts.files, &err)) < 0)
         return command_fail(context, &err);
     const struct project *project = hosts.files.project;

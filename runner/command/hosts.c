@@ -4,6 +4,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/command/jobs.h"
+#include "runner/command/machines.h"
 #include "runner/run/describe.h"
 #include "runner/run/interrupt.h"
 
@@ -32,6 +33,8 @@ static const struct argp_option options[] = {
 };
 static const struct argp hosts_argp = {options, parse_option, NULL, NULL, NULL, NULL, NULL};
 const struct argp_child hosts_children[] = {{&hosts_argp, 0, NULL, 0}, {0}};
+
+const struct hosts_chosen hosts_names_only = {.count = 0};
 
 static bool is_chosen(const struct hosts_chosen *chosen, const char *name) {
     for (size_t i = 0; i < chosen->count; i++)
@@ -70,6 +73,7 @@ int command_hosts_choose(const struct command_context *context, const struct hos
     cleanup(command_hosts_deinit) struct command_hosts hosts = {.context = context};
     struct engine_options engine;
     if (command_read_files(context, &hosts.files, err) < 0 ||
+        (chosen != &hosts_names_only && machines_find(context, &hosts.files, err) < 0) ||
         command_engine_options(context, &engine, err) < 0 ||
         testbed_new(hosts.files.deployment, &engine, context->ssh_config, &hosts.testbed, err) < 0)
         return -1;

@@ -26,6 +26,9 @@ struct hosts_chosen {
 };
 /* Its input is a struct hosts_chosen; a command's parser hands it over at ARGP_KEY_INIT. */
 extern const struct argp_child hosts_children[];
+/* For command_hosts_choose: all, of whom only the names are wanted; no provider is asked where they
+ * are. */
+extern const struct hosts_chosen hosts_names_only;
 
 /* ---- hosts ---- */
 
@@ -59,8 +62,8 @@ struct command_hosts {
 #define COMMAND_HOSTS_NULL ((struct command_hosts){.hosts = NULL})
 
 /*
- * Reads the files and chooses the hosts. ERROR_USAGE when a pattern fits none, listing them.
- * `context` is borrowed.
+ * Reads the files, looks where the hosts are if a provider makes them, and chooses. ERROR_USAGE
+ * when a pattern fits none, listing them. `context` is borrowed.
  */
 int command_hosts_choose(const struct command_context *context, const struct hosts_chosen *chosen,
                          struct command_hosts *ret, struct error *err);

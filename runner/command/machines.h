@@ -8,6 +8,9 @@
 #include "runner/cloud/provider.h"
 #include "runner/command/command.h"
 #include "runner/run/journal.h"
+#include "runner/run/trial.h"
+
+#include <pthread.h>
 
 #define MACHINES_COMMANDS(X)                                                                       \
     X(up, "make what is missing, start what is stopped, until all machines run")                   \
@@ -29,18 +32,29 @@ extern const size_t machines_command_count;
 
 /* ---- what they share (machines_shared.c) ---- */
 
+/* The host key that has taken, or was about to take, the place of the one of user-data. */
+struct machines_key {
+    char *id, *key; /* "ssh-ed25519 AAAA..." */
+    bool pinned;    /* it was seen in its place: the only one accepted */
+};
+
 /*
  * The deployment's provider, opened. What changes machines is written to a journal of the
  * deployment below $XDG_STATE_HOME (~/.local/state) first, which one process at a time may write.
  */
 struct machines_session {
-    struct command_context *context;
+    const struct command_context *context;
     struct command_files files;
+    bool borrowed; /* the files */
     struct provider_settings settings;
     struct provider *provider;
     struct journal journal;
     char *journal_path, *authorized_key;
     char **pending; /* "TOKEN FLEET REGION" of calls that nobody knows the end of; or NULL */
+    struct machines_key *keys; /* as the journal has them */
+    size_t key_count, key_capacity;
+    struct machines machines; /* of a trial */
+    struct trial *trial;      /* that is told what there is to say; NULL: the terminal */
 };
 #define MACHINES_SESSION_NULL ((struct machines_session){.journal = JOURNAL_NULL})
 
@@ -50,7 +64,80 @@ enum machines_use { MACHINES_LOOK, MACHINES_CHANGE, MACHINES_MAKE };
 /* `session` stays where it is: others point to it. */
 int machines_open(struct command_context *context, enum machines_use use,
                   struct machines_session *session, struct error *err);
+/* The same with files that were read already, and outlive it. */
+int machines_open_with(const struct command_context *context, const struct command_files *files,
+                       enum machines_use use, struct machines_session *session, struct error *err);
 void machines_close(struct machines_session *session);
+/* The journal, while it is not needed: others may write it. */
+int machines_take_journal(struct machines_session *session, struct error *err);
+void machines_give_journal(struct machines_session *session);
 
 /* A table on stdout, or an object per line. */
 void machines_print(const struct machines *machines, bool json);
+
+/* ---- the machines of a trial (machines_trial.c) ---- */
+
+/*
+ * Looks for the deployment's machines, and fills its hosts in. With providers whose machines are
+ * there anyway nothing is asked.
+ */
+int machines_find(const struct command_context *context, const struct command_files *files,
+                  struct error *err);
+
+/* ERROR_USAGE where machines cannot be stopped. Pure. */
+int machines_check_stop(const struct deployment *deployment, struct error *err);
+
+/*
+ * The same for a trial. With `make` what is missing is made and what is stopped is started; without
+ * it all have to run. `stop`: afterwards they are to be stopped, which is checked. The session's
+ * own provider is NULL where there is nothing to look after.
+ */
+int machines_for_trial(const struct command_context *context, const struct command_files *files,
+                       bool make, bool stop, struct machines_session *session, struct error *err);
+/* Until SSH lets us in and the engine answers on each. */
+int machines_await(struct machines_session *session, struct testbed *testbed, struct error *err);
+/* After the trial, which ended with `status`: stops them, or says until when they run. Returns the
+ * exit status of both. */
+int machines_after_trial(struct machines_session *session, bool stop, int status);
+
+/*
+ * Whose host key is still that of user-data, which programs on a machine can read, gets a new one
+ * (machines_keys.c): made there, over a connection that the old one has verified, written to the
+ * journal before it takes the old one's place, and the only one that is accepted from then on. What
+ * goes wrong is a warning. Hosts that are open are connected to again.
+ */
+void machines_replace_keys(struct machines_session *session, struct testbed *testbed);
+/* The keys of the journal in the place of those of the machines' birth. */
+void machines_know_keys(const struct machines_session *session, struct machines *machines);
+void machines_set_key(struct machines_session *session, const char *id, const char *key,
+                      bool pinned);
+
+/* What will become of them, for `plan`. Pure. */
+void machines_write_plan(const struct deployment *deployment, bool make, bool stop,
+                         struct buffer *out);
+
+/*
+ * Looks after them while a trial runs (machines_care.c): renews their time to live, with EC2 and on
+ * each, and ends the trial when one of them is, or will be, taken away. What cannot be renewed is a
+ * warning. Does nothing with providers whose machines are there anyway.
+ */
+struct machines_care {
+    struct machines_session session;
+    struct testbed *testbed; /* borrowed */
+    struct trial *trial;
+    bool *warned;        /* by host: that it could not be renewed there */
+    bool *ending, *gone; /* likewise: it was said that it will be, or is, taken away */
+    struct cancel end;
+    bool running;
+    pthread_t thread;
+};
+#define MACHINES_CARE_NULL                                                                         \
+    ((struct machines_care){.session = {.journal = JOURNAL_NULL}, .end = {.event_fd = -1}})
+/* Sets the settings' caretaker. `care` stays where it is. */
+int machines_care_for(const struct command_context *context, const struct command_files *files,
+                      struct testbed *testbed, struct machines_care *care,
+                      struct trial_caretaker *ret, struct error *err);
+void machines_care_deinit(struct machines_care *care);
+
+/* For `up`: all of it, so that hosts can be looked at. */
+int machines_make_ready(const struct command_context *context, struct error *err);

@@ -107,6 +107,7 @@ static int list(struct command_context *context, const struct list_arguments *a,
         s.provider->kind->list(s.provider, a->all ? PROVIDER_ALL : PROVIDER_DEPLOYMENT, &task, &all,
                                err) < 0)
         return -1;
+    machines_know_keys(&s, &all);
     keep_shown(&all, a->all, ret);
     for (size_t i = 0; i < ret->count; i++)
         ret->items[i].host = NULL; /* the files go */

@@ -5,6 +5,7 @@
 #include "lib/json.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
+#include "runner/cloud/host_key.h"
 #include "runner/command/columns.h"
 #include "runner/command/machines.h"
 
@@ -39,14 +40,28 @@ static void forget(char **list, const char *token) {
         *kept = NULL;
 }
 
+/* Only what can be a key's line: it is compared with what a machine says. */
+static void read_key(struct machines_session *s, const struct json *v) {
+    struct error ignored = ERROR_NULL;
+    const char *id, *key, *state;
+    char print[HOST_KEY_PRINT_SIZE];
+    if (json_require_text(v, "id", &id, &ignored) == 0 &&
+        json_require_text(v, "key", &key, &ignored) == 0 &&
+        json_require_text(v, "state", &state, &ignored) == 0 && host_key_fingerprint(key, print))
+        machines_set_key(s, id, key, text_equal(state, "pinned"));
+}
+
 static void read_event(struct machines_session *s, const char *line, size_t size) {
     cleanup(json_freep) struct json *v = NULL;
     struct error ignored = ERROR_NULL;
     const char *event, *token, *fleet, *region;
     int64_t ns;
     if (json_parse(line, size, 0, &v, &ignored) < 0 ||
-        json_require_text(v, "event", &event, &ignored) < 0 ||
-        json_require_text(v, "token", &token, &ignored) < 0 ||
+        json_require_text(v, "event", &event, &ignored) < 0)
+        return;
+    if (text_equal(event, "host key"))
+        read_key(s, v);
+    if (json_require_text(v, "token", &token, &ignored) < 0 ||
         json_require_text(v, "fleet", &fleet, &ignored) < 0 ||
         json_require_text(v, "region", &region, &ignored) < 0 ||
         json_get_int(v, "ns", 0, &ns, &ignored) < 0)
@@ -73,17 +88,29 @@ static int read_journal(struct machines_session *s, struct error *err) {
         read_event(s, all + at, (size_t)(end - all) - at);
     /* A line that was being written when its runner died says nothing that has happened, and would
      * spoil the next. */
-    return at < text.size ? journal_cut(&s->journal, at, err) : 0;
+    return at < text.size && s->journal.fd >= 0 ? journal_cut(&s->journal, at, err) : 0;
 }
 
-static int open_journal(struct machines_session *s, struct error *err) {
+static void find_journal(struct machines_session *s) {
     cleanup_free char *folder = state_folder();
     cleanup_free char *name = text_format("%s.jsonl", s->settings.name);
+    free(s->journal_path);
     s->journal_path = path_join(folder, name);
+    texts_free(s->pending);
+    s->pending = NULL;
+}
+
+int machines_take_journal(struct machines_session *s, struct error *err) {
+    cleanup_free char *folder = state_folder();
+    find_journal(s);
     if (file_make_folders(folder, 0700, err) < 0 ||
         journal_open(&s->journal, s->journal_path, err) < 0 || read_journal(s, err) < 0)
         return error_wrap(err, "the journal of the machines");
     return 0;
+}
+
+void machines_give_journal(struct machines_session *s) {
+    journal_close(&s->journal);
 }
 
 /* ---- events: on threads of the provider's, one at a time, while the main thread waits ---- */
@@ -104,7 +131,10 @@ static char *on_pending(void *arg, const char *fleet, const char *region) {
 
 static void on_note(void *arg, const char *text) {
     struct machines_session *s = arg;
-    progress_note(s->context->progress, "%s", text);
+    if (s->trial)
+        trial_warn(s->trial, "%s", text);
+    else
+        progress_note(s->context->progress, "%s", text);
 }
 
 /* ---- who may log in ---- */
@@ -131,12 +161,12 @@ static int find_key(struct machines_session *s, struct error *err) {
 
 /* ---- the whole ---- */
 
-int machines_open(struct command_context *context, enum machines_use use,
-                  struct machines_session *s, struct error *err) {
+int machines_open_with(const struct command_context *context, const struct command_files *files,
+                       enum machines_use use, struct machines_session *s, struct error *err) {
+    const struct deployment *d = files->deployment;
     s->context = context;
-    if (command_read_files(context, &s->files, err) < 0)
-        return -1;
-    const struct deployment *d = s->files.deployment;
+    s->borrowed = files != &s->files;
+    s->files = *files;
     s->settings = (struct provider_settings){
         .deployment = d,
         .environment = &environment_of_process,
@@ -146,18 +176,37 @@ int machines_open(struct command_context *context, enum machines_use use,
     bool ec2 = d->testbed.provider == DEPLOYMENT_EC2;
     if (ec2 && use == MACHINES_MAKE && find_key(s, err) < 0)
         return -1;
-    if (ec2 && use != MACHINES_LOOK && open_journal(s, err) < 0)
+    if (ec2 && use != MACHINES_LOOK && machines_take_journal(s, err) < 0)
         return -1;
+    if (ec2 && use == MACHINES_LOOK) {
+        find_journal(s);
+        if (read_journal(s, err) < 0)
+            return error_wrap(err, "the journal of the machines");
+    }
     s->settings.authorized_key = s->authorized_key;
     return provider_open(&s->settings, &s->provider, err);
+}
+
+int machines_open(struct command_context *context, enum machines_use use,
+                  struct machines_session *s, struct error *err) {
+    return command_read_files(context, &s->files, err) < 0
+               ? -1
+               : machines_open_with(context, &s->files, use, s, err);
 }
 
 void machines_close(struct machines_session *s) {
     if (s->provider)
         s->provider->kind->close(s->provider);
     journal_close(&s->journal);
-    command_files_deinit(&s->files);
+    machines_deinit(&s->machines);
+    if (!s->borrowed)
+        command_files_deinit(&s->files);
     texts_free(s->pending);
+    for (size_t i = 0; i < s->key_count; i++) {
+        free(s->keys[i].id);
+        free(s->keys[i].key);
+    }
+    free(s->keys);
     free(s->journal_path);
     free(s->authorized_key);
     *s = MACHINES_SESSION_NULL;

@@ -3,7 +3,7 @@
 #include "runner/run/resume.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
-#include "runner/command/command.h"
+#include "runner/command/machines.h"
 
 static int read_journal(const struct results *results, struct trial_resume *ret,
                         struct error *err) {
@@ -21,13 +21,16 @@ static int go_on(struct command_context *context, const struct command_files *fi
                  struct error *err) {
     cleanup(testbed_closep) struct testbed *testbed = NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
+    cleanup(machines_care_deinit) struct machines_care care = MACHINES_CARE_NULL;
     struct plan_options options;
     if (resume_options(&resume->log, &options, settings, err) < 0 ||
+        machines_find(context, files, err) < 0 ||
         command_testbed(context, files, &testbed, err) < 0)
         return -1;
     options.addresses = testbed->addresses;
     if (plan_make(files->project, files->deployment, &options, &plan, err) < 0 ||
-        resume_prepare(resume, plan, err) < 0)
+        resume_prepare(resume, plan, err) < 0 ||
+        machines_care_for(context, files, testbed, &care, &settings->caretaker, err) < 0)
         return -1;
     settings->resume = resume;
     return trial_run(plan, testbed, settings, stdout, ret_status, err);

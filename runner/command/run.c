@@ -4,6 +4,7 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "runner/command/hosts.h"
+#include "runner/command/machines.h"
 #include "runner/run/build.h"
 
 #include <stdlib.h>
@@ -59,8 +60,12 @@ static const struct argp_option options[] = {
     {"min-disk", OPTION_MIN_DISK, "SIZE", 0,
      "how much must be free on every host where its engine keeps images (256m)", 0},
     {"use-existing", OPTION_USE_EXISTING, NULL, 0,
-     "start no machines (those of the providers local and hosts always exist)", 0},
-    {"stop-machines", OPTION_STOP_MACHINES, NULL, OPTION_HIDDEN, NULL, 0},
+     "make and start no machines (those of the providers local and hosts always exist)", 0},
+    {"stop-machines", OPTION_STOP_MACHINES, NULL, 0,
+     "stop the machines after the run (provider ec2); without it they are left running, until "
+     "their "
+     "time to live is over",
+     0},
     {"frozen", OPTION_FROZEN, NULL, 0,
      "build nothing: only the images that seatrial.lock names may run", 0},
     {"repeat", OPTION_REPEAT, "N", OPTION_HIDDEN, NULL, 0},
@@ -91,7 +96,7 @@ static const struct {
 
 struct run_arguments {
     struct plan_options plan;
-    bool clean_remote, break_lock;
+    bool clean_remote, break_lock, use_existing, stop_machines;
     uint64_t health_timeout_ns, disk_free_bytes_min;
     char *resume; /* RUN; owned */
     size_t given; /* options */
@@ -140,11 +145,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case OPTION_NO_MERKLE: a->plan.no_merkle = true; break;
     case OPTION_HEALTH_TIMEOUT: health_timeout(state, arg, &a->health_timeout_ns); break;
     case OPTION_MIN_DISK: min_disk(state, arg, &a->disk_free_bytes_min); break;
-    case OPTION_USE_EXISTING: break; /* there are no others yet */
-    case OPTION_STOP_MACHINES:
-        argp_error(state, "--stop-machines is about machines of a cloud: the providers 'local' and "
-                          "'hosts' have none");
-        break;
+    case OPTION_USE_EXISTING: a->use_existing = true; break;
+    case OPTION_STOP_MACHINES: a->stop_machines = true; break;
     case OPTION_FROZEN: a->plan.frozen = true; break;
     case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;
     case 'd':
@@ -225,25 +227,47 @@ static int check_frozen(const struct command_files *files, const struct trial_se
     return 0;
 }
 
+/* Before machines are made: what is wrong with the files is said now. */
+static int check_plan(const struct command_files *files, const struct run_arguments *a,
+                      const struct trial_settings *settings, struct error *err) {
+    cleanup(plan_freep) struct plan *plan = NULL;
+    if (a->plan.frozen && check_frozen(files, settings, err) < 0)
+        return -1;
+    return plan_make(files->project, files->deployment, &a->plan, &plan, err);
+}
+
+/* On machines that run, as far as EC2 knows. */
+static int run_there(struct command_context *context, const struct command_files *files,
+                     struct machines_session *machines, const struct run_arguments *a,
+                     const struct trial_settings *settings) {
+    struct error err = ERROR_NULL;
+    cleanup(testbed_closep) struct testbed *testbed = NULL;
+    if (command_testbed(context, files, &testbed, &err) < 0 ||
+        machines_await(machines, testbed, &err) < 0)
+        return command_fail(context, &err);
+    return command_carry_out(context, files, testbed, &a->plan, settings);
+}
+
 static int begin_run(struct command_context *context, struct run_arguments *a) {
     struct error err = ERROR_NULL;
     char run[RUN_ID_SIZE];
     run_id_make(run);
     a->plan.run = run;
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
-    cleanup(testbed_closep) struct testbed *testbed = NULL;
+    cleanup(machines_close) struct machines_session machines = MACHINES_SESSION_NULL;
     struct trial_settings settings;
     if (command_read_files(context, &files, &err) < 0 ||
         command_trial_settings(context, &files, &settings, &err) < 0 ||
-        command_testbed(context, &files, &testbed, &err) < 0)
-        return command_fail(context, &err);
-    if (a->plan.frozen && check_frozen(&files, &settings, &err) < 0)
+        check_plan(&files, a, &settings, &err) < 0 ||
+        machines_for_trial(context, &files, !a->use_existing, a->stop_machines, &machines, &err) <
+            0)
         return command_fail(context, &err);
     settings.clean_remote = a->clean_remote;
     settings.break_lock = a->break_lock;
     settings.health_timeout_ns = a->health_timeout_ns;
     settings.disk_free_bytes_min = a->disk_free_bytes_min;
-    return command_carry_out(context, &files, testbed, &a->plan, &settings);
+    int status = run_there(context, &files, &machines, a, &settings);
+    return machines_after_trial(&machines, a->stop_machines, status);
 }
 
 int command_run(struct command_context *context, int argc, char **argv) {
@@ -303,6 +327,8 @@ int command_up(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.plan = {.no_load = true, .detach = true}};
     command_parse(&up_argp, "up", argc, argv, &a);
+    if (machines_make_ready(context, &err) < 0)
+        return command_fail(context, &err);
     {
         cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
         if (command_hosts_look(context, &all, &hosts, &err) < 0)
@@ -373,10 +399,12 @@ int command_plan(struct command_context *context, int argc, char **argv) {
         command_testbed(context, &files, &testbed, &err) < 0)
         return command_fail(context, &err);
     a.plan.addresses = testbed->addresses;
-    if (plan_make(files.project, files.deployment, &a.plan, &plan, &err) < 0)
+    if ((a.stop_machines && machines_check_stop(files.deployment, &err) < 0) ||
+        plan_make(files.project, files.deployment, &a.plan, &plan, &err) < 0)
         return command_fail(context, &err);
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, 64 << 20);
+    machines_write_plan(files.deployment, !a.use_existing, a.stop_machines, &text);
     plan_write_text(plan, &text);
     write_locked(plan, lock, &text);
     int r = write_contexts(plan, lock_path, &text, &err);

@@ -1,7 +1,7 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/text.h"
-#include "runner/command/command.h"
+#include "runner/command/machines.h"
 #include "runner/engine/settings.h"
 #include "runner/run/describe.h"
 #include "runner/run/interrupt.h"
@@ -109,11 +109,14 @@ int command_carry_out(const struct command_context *context, const struct comman
                       const struct trial_settings *settings) {
     struct error err = ERROR_NULL;
     cleanup(plan_freep) struct plan *plan = NULL;
+    cleanup(machines_care_deinit) struct machines_care care = MACHINES_CARE_NULL;
     int status = 0;
+    struct trial_settings cared = *settings;
     struct plan_options placed = *options;
     placed.addresses = testbed->addresses;
     if (plan_make(files->project, files->deployment, &placed, &plan, &err) < 0 ||
-        trial_run(plan, testbed, settings, stdout, &status, &err) < 0)
+        machines_care_for(context, files, testbed, &care, &cared.caretaker, &err) < 0 ||
+        trial_run(plan, testbed, &cared, stdout, &status, &err) < 0)
         return command_fail(context, &err);
     return status;
 }

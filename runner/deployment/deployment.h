@@ -59,6 +59,7 @@ struct deployment_host {
     char *fleet;    /* NULL: none */
     char *host_key; /* "ssh-ed25519 AAAA..." or "SHA256:..."; NULL: known_hosts decides */
     char *engine;   /* the engine's socket there; NULL: /var/run/docker.sock */
+    char *absent;   /* why there is no machine to connect to; NULL: there is one */
     struct project_place place;
 };
 

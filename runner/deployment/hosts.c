@@ -21,7 +21,7 @@ void deployment_free_hosts(struct deployment *d) {
     for (size_t i = 0; i < d->testbed.host_count; i++) {
         struct deployment_host *h = &d->testbed.hosts[i];
         char *texts[] = {h->name,  h->ssh,      h->ssh_host, h->address,
-                         h->fleet, h->host_key, h->engine};
+                         h->fleet, h->host_key, h->engine,   h->absent};
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
             free(texts[k]);
     }

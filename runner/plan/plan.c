@@ -76,7 +76,7 @@ static int settle_images(struct plan *plan, struct error *err) {
         struct plan_image *image = &plan->images[i];
         image->build = is_built(plan, image->service);
         image->carried =
-            plan->deployment->testbed.provider == DEPLOYMENT_HOSTS && image->service->build;
+            plan->deployment->testbed.provider != DEPLOYMENT_LOCAL && image->service->build;
         if (image->build)
             image->context = project_build_context(plan->project, image->service,
                                                    plan->deployment->local.concord_root);

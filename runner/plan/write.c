@@ -42,7 +42,11 @@ static void write_hosts(const struct plan *plan, struct buffer *out) {
             buffer_format(out, "host %s (this machine): makes images ready\n", host->name);
             continue;
         }
-        buffer_format(out, "host %s (%s) at %s:", host->name, host->deployment->ssh, host->address);
+        if (plan->deployment->testbed.provider == DEPLOYMENT_EC2) /* where it is, is found later */
+            buffer_format(out, "host %s (fleet %s):", host->name, host->deployment->fleet);
+        else
+            buffer_format(out, "host %s (%s) at %s:", host->name, host->deployment->ssh,
+                          host->address);
         size_t shown = 0;
         for (size_t k = 0; k < plan->container_count && shown < SHOWN; k++)
             if (plan->containers[k].host == i)

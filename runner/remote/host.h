@@ -38,8 +38,8 @@ struct host_options {
     const char *engine; /* this machine: as DOCKER_HOST; over SSH: the socket's path there. NULL:
                            the default */
     const char *identity_file; /* before those of ~/.ssh/config; or NULL */
-    const char
-        *host_key; /* the only key accepted: "ssh-ed25519 AAAA...", or "SHA256:..."; or NULL */
+    const char *host_key; /* the only key accepted: "ssh-ed25519 AAAA...", or "SHA256:..."; or NULL.
+                             Two while one takes the other's place: a line for each */
     enum host_unknown_keys unknown_keys;
     const char *config_file;     /* instead of ~/.ssh/config and the system's; or NULL */
     uint64_t connect_timeout_ns; /* 0: 15 s */

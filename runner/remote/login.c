@@ -72,8 +72,8 @@ static uint16_t known_port(const struct target *t) {
     return t->host_key_alias ? 0 : t->port;
 }
 
-static int check_pinned(const char *pinned, const void *key, size_t size, const char *fingerprint,
-                        struct error *err) {
+static int check_pinned_one(const char *pinned, const void *key, size_t size,
+                            const char *fingerprint, struct error *err) {
     if (text_starts(pinned, "SHA256:")) {
         if (strcmp(pinned, fingerprint) == 0)
             return 0;
@@ -94,6 +94,20 @@ static int check_pinned(const char *pinned, const void *key, size_t size, const 
     cleanup_free char *other = known_hosts_fingerprint(blob.data, blob.size);
     return error_set(err, ERROR_REFUSED, "its host key is %s, and %s is pinned", fingerprint,
                      other);
+}
+
+/* Any of its lines; what the last says of it is the error. */
+static int check_pinned(const char *pinned, const void *key, size_t size, const char *fingerprint,
+                        struct error *err) {
+    int r;
+    do {
+        size_t length = strcspn(pinned, "\n");
+        cleanup_free char *one = text_format("%.*s", (int)length, pinned);
+        error_clear(err);
+        r = check_pinned_one(one, key, size, fingerprint, err);
+        pinned += length;
+    } while (r < 0 && *pinned++);
+    return r;
 }
 
 static int refuse_unknown(const struct target *t, const char *fingerprint, struct error *err) {

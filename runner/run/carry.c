@@ -101,6 +101,10 @@ static bool outage_give_up(struct outage *o) {
     return before;
 }
 
+void trial_host_give_up(struct trial *t, size_t host) {
+    outage_give_up(&t->hosts[host].outage);
+}
+
 bool trial_host_is_lost(struct trial *t, size_t host) {
     struct outage *o = &t->hosts[host].outage;
     pthread_mutex_lock(&o->lock);
@@ -109,18 +113,11 @@ bool trial_host_is_lost(struct trial *t, size_t host) {
     return lost;
 }
 
-static void warn(struct trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void warn(struct trial *t, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    event_post_vtext(&t->queue, EVENT_WARNING, 0, format, args);
-    va_end(args);
-}
-
 static void is_back(struct trial *t, size_t host) {
     uint64_t ns;
     if (outage_end(&t->hosts[host].outage, &ns))
-        warn(t, "host '%s' is back after %.1f s", t->plan->hosts[host].name, (double)ns / 1e9);
+        trial_warn(t, "host '%s' is back after %.1f s", t->plan->hosts[host].name,
+                   (double)ns / 1e9);
 }
 
 /* Connection and engine, both; what is found goes to `ret` for the caller to keep. `last` is why
@@ -148,8 +145,8 @@ int trial_host_await(struct trial *t, size_t host, const struct task *task, stru
     struct task patient = *task;
     struct instant deadline;
     if (outage_begin(&t->hosts[host].outage, window_ns, &deadline))
-        warn(t, "host '%s' does not answer: it has %.0f s to come back", name,
-             (double)window_ns / 1e9);
+        trial_warn(t, "host '%s' does not answer: it has %.0f s to come back", name,
+                   (double)window_ns / 1e9);
     patient.deadline = instant_earlier(patient.deadline, deadline);
     struct error last = ERROR_NULL;
     if (look_for(t, host, &patient, ret, &last, err) == 0) {

@@ -21,6 +21,8 @@ enum event_kind {
     EVENT_STEP_END,
     EVENT_LINE,    /* `step` is a container's index: a line of its output */
     EVENT_WARNING, /* the same, and it goes into run.json */
+    EVENT_FAILURE, /* of no step: `step` is a host's index */
+    EVENT_GONE,    /* likewise, and its machine is gone */
 };
 
 struct event {

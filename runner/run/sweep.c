@@ -125,6 +125,8 @@ static int sweep_again(struct trial *t, size_t host, struct error *err) {
 void trial_sweep(struct trial *t) {
     for (size_t host = 0; host < t->plan->host_count && !is_kept(t); host++) {
         struct error err = ERROR_NULL;
+        if (t->hosts[host].gone) /* with all that was there */
+            continue;
         if (t->plan->options.mode == PLAN_DOWN && !t->hosts[host].checked)
             suspect_unseen(t, host);
         if (!made_something(t, host) || sweep(t, host, &err) == 0 ||

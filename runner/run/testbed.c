@@ -69,11 +69,20 @@ static void settle(const struct testbed *testbed, struct testbed_host *record) {
     record->engine.host = host_engine(record->host);
 }
 
+static int check_absent(const struct testbed_host *record, struct error *err) {
+    const struct deployment_host *h = record->deployment;
+    if (!h || !h->absent)
+        return 0;
+    error_set(err, ERROR_UNREACHABLE, "host '%s': %s", h->name, h->absent);
+    return error_hint(err, "`seatrial machines up` makes what is missing and starts what is "
+                           "stopped");
+}
+
 static int open_host(const struct testbed *testbed, struct testbed_host *record,
                      const struct task *task, struct error *err) {
     cleanup(machine_deinit) struct machine machine = machine_of(testbed, record);
     machine.options.config_file = testbed->ssh_config;
-    if (host_open(&machine.options, task, &record->host, err) < 0)
+    if (check_absent(record, err) < 0 || host_open(&machine.options, task, &record->host, err) < 0)
         return -1;
     settle(testbed, record);
     return 0;
@@ -86,6 +95,14 @@ int testbed_connect_one(struct testbed *testbed, size_t host, const struct task 
     int r = record->host ? 0 : open_host(testbed, record, task, err);
     pthread_mutex_unlock(&record->lock);
     return r;
+}
+
+void testbed_disconnect_one(struct testbed *testbed, size_t host) {
+    struct testbed_host *record = &testbed->hosts[host];
+    pthread_mutex_lock(&record->lock);
+    host_close(record->host);
+    record->host = NULL;
+    pthread_mutex_unlock(&record->lock);
 }
 
 /* ---- opening, a thread for each ---- */
@@ -204,13 +221,8 @@ static void add_local(struct testbed *testbed) {
 
 int testbed_new(const struct deployment *deployment, const struct engine_options *engine,
                 const char *ssh_config, struct testbed **ret, struct error *err) {
-    bool hosts = deployment->testbed.provider == DEPLOYMENT_HOSTS;
-    if (deployment->testbed.provider == DEPLOYMENT_EC2) {
-        error_set(err, ERROR_CONFIG, "trials on machines of provider 'ec2' are not supported yet");
-        return error_hint(err, "`seatrial machines up`, then `seatrial machines status --format "
-                               "hosts` gives a deployment file for them");
-    }
-    size_t count = hosts ? deployment->testbed.host_count : 0;
+    bool local = deployment->testbed.provider == DEPLOYMENT_LOCAL;
+    size_t count = local ? 0 : deployment->testbed.host_count;
     cleanup(testbed_closep) struct testbed *testbed = mem_new(struct testbed);
     testbed->deployment = deployment;
     testbed->engine = *engine;

@@ -70,6 +70,25 @@ size_t testbed_connect(struct testbed *testbed, const bool *wanted,
 /* Opens one, if it is not open yet; from any thread. Errors: those of host_open. */
 int testbed_connect_one(struct testbed *testbed, size_t host, const struct task *task,
                         struct error *err);
+/* Closes one that nobody uses. */
+void testbed_disconnect_one(struct testbed *testbed, size_t host);
+
+/* What is told while hosts are waited for; on the thread that waits. */
+struct testbed_wait {
+    const bool *young; /* by host: it was started a short time ago */
+    void (*on_ready)(void *arg, size_t ready, size_t wanted);
+    /* For some seconds nothing has come: one that is waited for, and why it is not ready. */
+    void (*on_wait)(void *arg, const struct testbed_host *host, const struct error *why);
+    void *arg;
+};
+
+/*
+ * Waits until every host that runs containers is open and its engine answers: after machines were
+ * started. What refuses us while it is young (keys and users come late) is asked again, as is
+ * what does not answer. The first host's error that waiting does not mend; within ten minutes.
+ */
+int testbed_await(struct testbed *testbed, const struct testbed_wait *wait, const struct task *task,
+                  struct error *err);
 
 /* Index of the host of that name; -1 and ERROR_NOT_FOUND with the nearest name as a hint. */
 long testbed_find(const struct testbed *testbed, const char *name, struct error *err);

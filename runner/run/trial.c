@@ -35,6 +35,20 @@ void act_warn(const struct act *act, const char *format, ...) {
     va_end(args);
 }
 
+void trial_warn(struct trial *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    event_post_vtext(&t->queue, EVENT_WARNING, 0, format, args);
+    va_end(args);
+}
+
+void trial_end_early(struct trial *t, size_t host, bool gone, const struct error *why) {
+    struct event *event = event_new(gone ? EVENT_GONE : EVENT_FAILURE);
+    event->step = host;
+    event->err = *why;
+    event_post(&t->queue, event);
+}
+
 void act_bytes(const struct act *act, const char *what, uint64_t bytes) {
     struct event *event = event_new(EVENT_STEP_BYTES);
     event->step = act->step_index;
@@ -186,6 +200,19 @@ static void show_line(struct trial *t, const struct event *event) {
             progress_text(t->settings.progress, i, event->text);
 }
 
+/* What no step has met. */
+static void end_early(struct trial *t, const struct event *event) {
+    if (event->kind == EVENT_GONE) {
+        t->hosts[event->step].gone = true;
+        trial_host_give_up(t, event->step);
+    }
+    fail(t, &event->err);
+    progress_error(t->settings.progress, &event->err);
+    journal_text(t, "failure", event->err.text);
+    schedule_abort(&t->schedule);
+    cancel_raise(&t->forward, 1);
+}
+
 static void handle(struct trial *t, struct event *event) {
     switch (event->kind) {
     case EVENT_STEP_TEXT: progress_text(t->settings.progress, event->step, event->text); break;
@@ -195,6 +222,8 @@ static void handle(struct trial *t, struct event *event) {
     case EVENT_STEP_END: step_ended(t, event); break;
     case EVENT_LINE: show_line(t, event); break;
     case EVENT_WARNING: warn(t, event->text); break;
+    case EVENT_FAILURE:
+    case EVENT_GONE: end_early(t, event); break;
     }
 }
 
@@ -312,12 +341,16 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
         cancel_init(&t.cleanup, err) < 0 || cancel_init(&t.release, err) < 0 ||
         trial_begin(&t, lane, err) < 0)
         return -1;
+    if (settings->caretaker.begin)
+        settings->caretaker.begin(settings->caretaker.arg, &t);
     main_loop(&t);
     trial_join_lanes(&t);
     trial_end_samples(&t);
     trial_warn_of_samples(&t);
     handle_events(&t);
     trial_sweep(&t);
+    if (settings->caretaker.end)
+        settings->caretaker.end(settings->caretaker.arg);
     handle_events(&t);
     journal(&t, "end of run", NULL);
 

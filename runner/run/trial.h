@@ -41,7 +41,15 @@
 #define DISK_FREE_BYTES_MIN_DEFAULT (UINT64_C(256) << 20)
 
 struct delivery;
+struct trial;
 struct trial_resume;
+
+/* Looks after the machines while a trial runs, on a thread of its own. */
+struct trial_caretaker {
+    void (*begin)(void *arg, struct trial *trial); /* NULL: nobody does */
+    void (*end)(void *arg);                        /* has ended when it returns */
+    void *arg;
+};
 
 struct trial_settings {
     const char *owner;            /* of all we create */
@@ -58,6 +66,7 @@ struct trial_settings {
     struct trial_resume *resume;     /* the same run, whose runner died; NULL: it is a new one */
     const struct image_lock *images; /* seatrial.lock, as it was; NULL: there is none */
     const char *images_path;         /* where it is written; NULL: nowhere */
+    struct trial_caretaker caretaker;
     struct progress *progress;
 };
 
@@ -125,6 +134,7 @@ struct trial_host {
     struct outage outage;
     bool checked; /* its engine answered, and is one that we can use */
     bool refused; /* its check failed: nothing is begun there */
+    bool gone;    /* its machine is, with all that was there */
     char *engine_version, *engine_id, *os, *kernel, *storage_driver;
     int64_t cpus, memory_bytes;
     int api_minor;
@@ -196,6 +206,14 @@ int trial_run(const struct plan *plan, struct testbed *testbed,
               const struct trial_settings *settings, FILE *out, int *ret_exit_status,
               struct error *err);
 
+/* ---- for its caretaker, from any thread ---- */
+
+/* A warning that goes into run.json. */
+void trial_warn(struct trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The trial has failed, and ends now: what can be collected is. `gone`: this host's machine is, and
+ * nothing of it comes back. */
+void trial_end_early(struct trial *t, size_t host, bool gone, const struct error *why);
+
 /* ---- between the files of this room ---- */
 
 /* Makes the results folder, the journal and the records; steps will be carried out by `lane`. */
@@ -232,6 +250,8 @@ int trial_host_await(struct trial *t, size_t host, const struct task *task, stru
                      struct error *err);
 /* It did not come back, so far. */
 bool trial_host_is_lost(struct trial *t, size_t host);
+/* Nobody waits for it any more. */
+void trial_host_give_up(struct trial *t, size_t host);
 void outage_init(struct outage *o);
 void outage_deinit(struct outage *o);
 

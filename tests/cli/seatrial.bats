@@ -65,7 +65,7 @@ expect() {
     run -2 "$seatrial" $words
     [[ $output == *"not supported yet"* ]]
   done
-  run -2 "$seatrial" run -stopMachines
+  run -2 "$seatrial" -f "$demo/compose.yaml" run -stopMachines
   [[ $output == *"the providers 'local' and 'hosts' have none"* ]]
 }
 

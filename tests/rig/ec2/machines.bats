@@ -183,12 +183,31 @@ EOT
   run ! grep -rF -e "$secret" -e "PRIVATE KEY" "$XDG_STATE_HOME" compose.yaml deployment.yaml
 }
 
-@test "a trial on fleets is refused before anything is made, and told how to get there" {
+@test "what is wrong with a trial is said before anything is made, and a plan asks nobody" {
   local before
   before=$(seen requests)
+  run -0 seatrial plan
+  sed -i 's/fleet: loaders/fleet: nobody/' compose.yaml
   run -3 seatrial run
-  [[ $output == *"not supported yet"*"status --format hosts"* ]]
+  [[ $output == *nobody* ]]
+  sed -i 's/fleet: nobody/fleet: loaders/; s/image: ami-12c6146b}/&/; s/instance_type: c5.2xlarge/&, market: spot/' compose.yaml deployment.yaml
+  run -2 seatrial run --stop-machines
+  [[ $output == *"spot machines of fleet 'loaders' cannot be stopped"* ]]
   [ "$(seen requests)" = "$before" ]
+}
+
+@test "commands say of each host that it has no machine, or one that is stopped" {
+  run -1 seatrial ps
+  [[ $output == *"host 'replicas-3': there is no machine for it"*"machines up"* ]]
+  run -1 seatrial run --use-existing
+  [[ $output == *"5 of 5 machines do not run"* ]]
+  run -0 seatrial machines up
+  run -0 seatrial machines stop
+  run -1 seatrial exec replica true
+  [[ $output == *"host 'loaders-1': its machine i-"*" in us-west-2 is stopped"* ]]
+  run -0 seatrial config --machines
+  [ "${#lines[@]}" = 5 ]
+  run -0 seatrial machines down
 }
 
 @test "the machines of hosts are shown, and are not ours to end" {
