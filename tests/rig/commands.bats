@@ -40,16 +40,16 @@ inside() {
 @test "ps: a table with hosts, JSON with Compose's names, ids, services; stopped ones with --all" {
   start_trial
   run -0 --separate-stderr seatrial ps
-  [ "${#lines[@]}" = 6 ]
+  [ "${#lines[@]}" = 4 ]
   [[ ${lines[0]} == "NAME "*"HOST "*"IMAGE "*"COMMAND "*"SERVICE "*"CREATED "*"STATUS "*"PORTS" ]]
   [[ ${lines[1]} == "$project-helper-1 "*" local "*"$project "*'"/bin/busybox sh -c …"'*" helper "*"Up "* ]]
-  [ "$(names replica)" = "$project-replica-1 $project-replica-2 $project-replica-3 $project-replica-4" ]
-  [ "$(names "$project-replica-3")" = "$project-replica-3" ]
+  [ "$(names replica)" = "$project-replica-1 $project-replica-2" ]
+  [ "$(names "$project-replica-2")" = "$project-replica-2" ]
   [ "$(seatrial ps --services | xargs)" = "helper replica" ]
   docker ps --quiet --no-trunc --filter "label=com.docker.compose.project=$project" | sort >ids
   seatrial ps --quiet | sort | diff ids -
   docker kill "$project-replica-2"
-  [ "$(names replica)" = "$project-replica-1 $project-replica-3 $project-replica-4" ]
+  [ "$(names replica)" = "$project-replica-1" ]
   seatrial ps --all --format json replica | jq -s 'map(select(.Service == "replica" and .Host == "local"))' >all
   [ "$(jq -r 'map(select(.State == "exited")) | .[0].ExitCode' all)" = 137 ]
   [ "$(jq -r 'map(.Role) | unique | join(" ")' all)" = replica ]
@@ -57,22 +57,22 @@ inside() {
 
 @test "up: starts all but the load and returns when they are healthy; what runs is left, what is stopped is said" {
   run -0 --separate-stderr seatrial up -d
-  [ "$(names | wc -w)" = 5 ]
-  docker exec "$project-replica-4" /bin/busybox test -e /seatrial/out/ready
+  [ "$(names | wc -w)" = 3 ]
+  docker exec "$project-replica-2" /bin/busybox test -e /seatrial/out/ready
   docker inspect --format '{{.Id}}' "$project-replica-1" >id
   run -0 seatrial up
-  [[ $output == *"all 5 containers of project '$project' run"* ]]
+  [[ $output == *"all 3 containers of project '$project' run"* ]]
   [ "$(docker inspect --format '{{.Id}}' "$project-replica-1")" = "$(<id)" ]
   docker kill "$project-replica-1"
   run -1 seatrial up
-  [[ $output == *"5 containers there, and 1 are stopped"*"seatrial start"* ]]
+  [[ $output == *"3 containers there, and 1 are stopped"*"seatrial start"* ]]
 }
 
 @test "doctor: what is so on each host, and what to do; 1 if something failed" {
   start_trial
   run -0 --separate-stderr seatrial doctor
   [[ $output == *"local "*"engine "*"good "*", API 1."* ]]
-  [[ $output == *"local "*"place "*"warning "*"'$project' has 5 containers there"* ]]
+  [[ $output == *"local "*"place "*"warning "*"'$project' has 3 containers there"* ]]
   [[ $output == *"registry "*"not checked"* ]]
   [[ $output == *"local, place: "*"seatrial down"* ]]
   "$SEATRIAL_BIN/seatrial" --progress json doctor >checks
@@ -96,7 +96,7 @@ inside() {
   start_trial
   run -0 --separate-stderr seatrial logs
   [[ $output == *"$project-helper-1  | helping"* ]]
-  [[ $output == *"$project-replica-4 | replica 3 of run"* ]]
+  [[ $output == *"$project-replica-2 | replica 1 of run"* ]]
   run -0 --separate-stderr seatrial logs --no-log-prefix helper
   [ "$output" = helping ]
 }
@@ -105,15 +105,15 @@ inside() {
   start_trial
   "$SEATRIAL_BIN/seatrial" logs --follow >followed 2>followed.err 3>&- &
   follower=$!
-  eventually grep -q 'replica 3 of run' followed
+  eventually grep -q 'replica 1 of run' followed
   seatrial stop
   wait "$follower"
-  grep -q 'last words of 3' followed
+  grep -q 'last words of 1' followed
   seatrial start
   rm followed # it has the words that are waited for
   "$SEATRIAL_BIN/seatrial" logs --follow replica >followed 2>followed.err 3>&- &
   follower=$!
-  eventually grep -q 'replica 3 of run' followed
+  eventually grep -q 'replica 1 of run' followed
   kill -INT "$follower"
   status=0
   wait "$follower" || status=$?
@@ -129,8 +129,8 @@ inside() {
   run -0 --separate-stderr seatrial stop
   [[ $stderr != *stopped* ]]
   run -0 --separate-stderr seatrial start
-  [[ $stderr == *"$project-replica-4 on local: started"*"$project-helper-1 on local: started"* ]]
-  [ "$(names | wc -w)" = 5 ]
+  [[ $stderr == *"$project-replica-2 on local: started"*"$project-helper-1 on local: started"* ]]
+  [ "$(names | wc -w)" = 3 ]
   run -0 seatrial stop --timeout 0 replica
   [ "$(names)" = "$project-helper-1" ]
   run -0 seatrial start "$project-replica-2"
@@ -141,11 +141,11 @@ inside() {
   start_trial
   seatrial stop
   run -0 seatrial start --wait
-  inside replica-3 rm /seatrial/out/ready /seatrial/cluster.yaml # without which it never is
+  inside replica-2 rm /seatrial/out/ready /seatrial/cluster.yaml # without which it never is
   seatrial stop
   run -1 seatrial start --wait-timeout 10s
-  [[ $output == *"host 'local': wait until container '$project-replica-3' is healthy"* ]]
-  [[ $output != *"container '$project-replica-2' is healthy"* ]]
+  [[ $output == *"host 'local': wait until container '$project-replica-2' is healthy"* ]]
+  [[ $output != *"container '$project-replica-1' is healthy"* ]]
   seatrial stop
   docker run --detach --name "$project-broken-1" --network none --label "com.docker.compose.project=$project" \
     --label com.docker.compose.service=replica --label com.docker.compose.container-number=9 \
@@ -165,16 +165,16 @@ inside() {
   ln -s one give/link
   mkfifo give/fifo
   run -0 seatrial cp give replica:/cores
-  [[ $output == *"copied give to $project-replica-4:/cores on local"*"left out: "*"fifos"* ]]
-  for i in 1 2 3 4; do
+  [[ $output == *"copied give to $project-replica-2:/cores on local"*"left out: "*"fifos"* ]]
+  for i in 1 2; do
     [ "$(inside "replica-$i" cat /cores/give/sub/two /cores/give/link | xargs)" = "two one" ]
     [ "$(inside "replica-$i" stat -c '%a %u %Y' /cores/give/sub/two)" = "750 0 $(stat -c %Y give/sub/two)" ]
     inside "replica-$i" test -L /cores/give/link
   done
   run -0 seatrial cp give/. replica:/cores/deep
   [ "$(inside replica-2 cat /cores/deep/one)" = one ]
-  run -0 seatrial cp --index 3 give/one replica:/cores/renamed
-  inside replica-3 test -f /cores/renamed
+  run -0 seatrial cp --index 1 give/one replica:/cores/renamed
+  inside replica-1 test -f /cores/renamed
   run ! inside replica-2 test -e /cores/renamed
   run -0 seatrial cp "give/one" "$project-replica-2:/cores/renamed"
   [ "$(inside replica-2 cat /cores/renamed)" = one ]
@@ -187,7 +187,7 @@ inside() {
   mkdir give
   touch give/file
   run -1 seatrial cp give/file replica:/nowhere/file
-  [[ $output == *"host 'local'"*"'/nowhere'"*"$project-replica-4"* ]]
+  [[ $output == *"host 'local'"*"'/nowhere'"*"$project-replica-2"* ]]
   run -1 seatrial cp give/file replica:/nowhere/
   [[ $output == *"container '$project-replica-1' has no '/nowhere/'"* ]]
   run -1 seatrial cp give replica:/bin/busybox
@@ -197,7 +197,7 @@ inside() {
   run -1 seatrial cp give/file/ replica:/cores
   [[ $output == *"'give/file/' is no folder"* ]]
   run -2 seatrial cp - replica:/ <give/file
-  [[ $output == *"'replica' has 4"*"--index"* ]]
+  [[ $output == *"'replica' has 2"*"--index"* ]]
   inside replica-1 mkdir -p /cores/over/file
   run -1 seatrial cp --index 1 give/. replica:/cores/over
   inside replica-1 test -d /cores/over/file

@@ -27,9 +27,9 @@ in_replica() {
   run -7 --separate-stderr in_replica replica /bin/busybox sh -c 'echo out; echo bad >&2; exit 7'
   [ "$output" = out ]
   [ "$stderr" = bad ]
-  run -0 --separate-stderr in_replica "$project-replica-3" /bin/busybox sh -c 'echo $SEATRIAL_INDEX'
-  [ "$output" = 2 ]
-  run -0 --separate-stderr in_replica --index 4 replica /bin/busybox ls -d /bin
+  run -0 --separate-stderr in_replica "$project-replica-2" /bin/busybox sh -c 'echo $SEATRIAL_INDEX'
+  [ "$output" = 1 ]
+  run -0 --separate-stderr in_replica --index 2 replica /bin/busybox ls -d /bin
   [ "$output" = /bin ]
   run in_replica replica no-such-program
   [ "$status" = 126 ] || [ "$status" = 127 ]

@@ -36,33 +36,33 @@ backtrace_of() {
 
 # One replica, and whatever else lines on stdin say below it.
 one_replica() {
-  sed -i 's/replicas: 4/replicas: 1/' compose.yaml
-  sed -i 's/num_of_replicas: 4/num_of_replicas: 1/' deployment.yaml
+  scale 1
   { printf 'services:\n  replica:\n' && sed 's/^/    /'; } >over.yaml
 }
 
 @test "process 1 faults: core dump, binary, backtrace; what crashed where is the first thing that is said" {
   command -v gdb >/dev/null || lacking "there is no gdb"
-  ODD=core ODD_ONE=3 run -1 seatrial run
+  ODD=core ODD_ONE=1 run -1 seatrial run
   [ "$(summary .verdict)" = crashed ]
-  [[ $(summary '.reasons[0]') == "$project-replica-4 on local was ended by signal 4 (Illegal instruction), in give_up at "*"crash.c:"* ]]
-  [[ $(summary '.reasons[0]') == *"; core dump in 'local/$project-replica-4/cores/core"* ]]
-  [[ $output == *"because   $project-replica-4 on local was ended by signal 4"* ]]
-  [[ $output == *"$project-replica-4 left core dumps"* ]]
-  [ "$(summary '.containers[] | select(.name | endswith("replica-4")) | .signal')" = 4 ]
+  [[ $(summary '.reasons[0]') == "$project-replica-2 on local was ended by signal 4 (Illegal instruction), in give_up at "*"crash.c:"* ]]
+  [[ $(summary '.reasons[0]') == *"; core dump in 'local/$project-replica-2/cores/core"* ]]
+  [[ $output == *"because   $project-replica-2 on local was ended by signal 4"* ]]
+  [[ $output == *"$project-replica-2 left core dumps"* ]]
+  [ "$(summary '.containers[] | select(.name | endswith("replica-2")) | .signal')" = 4 ]
   build_id=$(readelf -n "$SEATRIAL_BIN/rig_crash" | sed -n 's/ *Build ID: //p')
-  [ "$(summary '.containers[] | select(.name | endswith("replica-4")) | .cores[0].build_id')" = "$build_id" ]
-  core=$(find "$(of_replica 4)/cores" -type f ! -name '*.txt')
+  [ "$(summary '.containers[] | select(.name | endswith("replica-2")) | .cores[0].build_id')" = "$build_id" ]
+  core=$(find "$(of_replica 2)/cores" -type f ! -name '*.txt')
   [ "$(head -c 4 "$core" | tail -c 3)" = ELF ]
-  cmp "$(of_replica 4)/binaries/bin/crash" "$SEATRIAL_BIN/rig_crash"
-  [[ $(backtrace_of 4) == *"#0 "*"give_up (witness=1) at "*"crash.c:"*"main "*"all threads"*"Thread 2"*"rest "* ]]
+  cmp "$(of_replica 2)/binaries/bin/crash" "$SEATRIAL_BIN/rig_crash"
+  [[ $(backtrace_of 2) == *"#0 "*"give_up (witness=1) at "*"crash.c:"*"main "*"all threads"*"Thread 2"*"rest "* ]]
   [ ! -e "$(of_replica 1)/cores" ]
-  by_hand=$(backtrace_of 4 | sed -n 's/^by hand *//p')
+  by_hand=$(backtrace_of 2 | sed -n 's/^by hand *//p')
   [[ $(bash -c "$by_hand -batch -ex bt" 2>&1) == *"give_up (witness=1)"* ]]
   nothing_is_left
 }
 
 @test "read-only and without root: a shell's child, a child of one that goes on, one that is started again" {
+  scale 4
   cat >over.yaml <<'END'
 services:
   replica:

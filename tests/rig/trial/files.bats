@@ -57,7 +57,7 @@ EOF
   log=$(<"$results/local/$project-loader-1/output.log")
   [[ $log == *" 4321"* ]]
   [[ $log == *"touch: /bin/x: "*"touch: /seatrial/x: Permission denied"*"touch: /seatrial/cluster.yaml: Permission denied"* ]]
-  [ -s "$results/local/$project-replica-4/state.json" ]
+  [ -s "$results/local/$project-replica-2/state.json" ]
   nothing_at_all_is_left
 }
 

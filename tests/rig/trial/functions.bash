@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # A trial of a small scripted system on the real engine: `load functions` below `load ../../functions`.
 
-# Makes a project of its own in the test's folder.
+# Makes a project of its own in the test's folder: two replicas and a loader.
 prepare_trial() {
   need_engine
   cd "$BATS_TEST_TMPDIR" || return
@@ -19,7 +19,7 @@ services:
     build: .
     command: [/bin/replica.sh]
     environment: {ODD: "$ODD", ODD_ONE: "\${ODD_ONE}"}
-    deploy: {replicas: 4}
+    deploy: {replicas: 2}
     network_mode: host
     healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready]}
     x-seatrial: {role: replica, per_host: 4, cores: /cores}
@@ -33,10 +33,16 @@ services:
 EOF
   sed -i "s/ODD: \"\"/ODD: \"\${ODD}\"/" "$folder/compose.yaml"
   cat >"$folder/deployment.yaml" <<EOF
-general: {num_of_replicas: 4, loader_cli: "-b 100", loader_timeout_sec: 60}
+general: {num_of_replicas: 2, loader_cli: "-b 100", loader_timeout_sec: 60}
 local: {perf_test_root: results}
 EOF
   results=$folder/results/latest
+}
+
+# scale N: as many replicas instead.
+scale() {
+  sed -i "s/{replicas: 2}/{replicas: $1}/" "$folder/compose.yaml"
+  sed -i "s/num_of_replicas: 2,/num_of_replicas: $1,/" "$folder/deployment.yaml"
 }
 
 seatrial() {

@@ -9,7 +9,6 @@ load functions
 setup() {
   prepare_trial
   cd "$folder" || return
-  sed -i 's/replicas: 4/replicas: 2/' "$folder/compose.yaml"
   cat >"$folder/deployment.yaml" <<EOF2
 runtime: {custom_command: "echo CONTAINER_ID", custom_command_run_interval_sec: 1}
 local: {perf_test_root: results}

@@ -62,7 +62,7 @@ EOF
 }
 
 @test "while the trial waits for health" {
-  export ODD=sick ODD_ONE=3
+  export ODD=sick ODD_ONE=1
   interrupt_at INT wait-healthy
   ended_well 130
 }

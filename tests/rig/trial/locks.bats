@@ -9,8 +9,6 @@ load functions
 setup() {
   prepare_trial
   cd "$folder" || return
-  sed -i 's/replicas: 4/replicas: 2/' "$folder/compose.yaml"
-  sed -i 's/num_of_replicas: 4, //' "$folder/deployment.yaml"
   lock=seatrial-lock-$project
 }
 

@@ -10,7 +10,6 @@ setup() {
   prepare_trial
   cd "$folder" || return
   export LOAD_SECONDS=0
-  sed -i 's/replicas: 4/replicas: 2/' "$folder/compose.yaml"
   cat >"$folder/deployment.yaml" <<EOF2
 general: {loader_cli: "-b 100", loader_timeout_sec: 60}
 runtime: {custom_command: "echo CONTAINER_ID", custom_command_run_interval_sec: 1}

@@ -15,6 +15,7 @@ teardown() {
 }
 
 @test "a trial builds, runs, collects, reports, and leaves nothing on the engine" {
+  scale 4
   run -0 --separate-stderr seatrial run
   [[ $output == *"verdict     good"* ]]
   [[ $output == *"agreement   yes: 4 replicas, height 100, digest cafe"* ]]
@@ -56,8 +57,8 @@ teardown() {
   run -0 seatrial up
   [[ $output == *"  seatrial -f $folder/compose.yaml -d $folder/deployment.yaml -p $project load -- -b 100"* ]]
   run -0 --separate-stderr seatrial ps
-  [ "${#lines[@]}" = 5 ]
-  [[ $output == *"$project-replica-4"*"Up"* ]]
+  [ "${#lines[@]}" = 3 ]
+  [[ $output == *"$project-replica-2"*"Up"* ]]
   run -0 --separate-stderr seatrial logs replica
   [[ $output == *"$project-replica-1 | replica 0 of run"* ]]
   run -0 --separate-stderr seatrial load -- -b 7 'two words'
@@ -67,7 +68,7 @@ teardown() {
   run -0 seatrial collect latest
   [ -s "$results/local/$project-replica-1/output.log" ]
   run -0 --separate-stderr seatrial down
-  [[ $output == *"agreement   yes: 4 replicas"* ]]
+  [[ $output == *"agreement   yes: 2 replicas"* ]]
   [[ $output == *"200 acknowledged and in the chain"* ]]
   grep -q 'last words of 0' "$results/local/$project-replica-1/output.log"
   nothing_is_left
@@ -87,9 +88,9 @@ services:
 EOF
   run -0 "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" -f "$folder/hook.yaml" --progress plain run 3>&-
   [ "$(cat "$results/local/$project-replica-2/hook.txt")" = "words of 1" ]
-  [ "$(cat "$results/local/$project-replica-4/pre_stop-1.log")" = "words of 3" ]
-  [ ! -e "$results/local/$project-replica-4/pre_stop-2.log" ]
-  jq -e '[.traceEvents[] | select(.name == "pre-stop")] | length == 4' "$results/trace.json"
+  [ "$(cat "$results/local/$project-replica-1/pre_stop-1.log")" = "words of 0" ]
+  [ ! -e "$results/local/$project-replica-1/pre_stop-2.log" ]
+  jq -e '[.traceEvents[] | select(.name == "pre-stop")] | length == 2' "$results/trace.json"
   jq -e '([.traceEvents[] | select(.name == "pre-stop") | .ts + .dur] | max) <=
     ([.traceEvents[] | select(.name == "stop-container" and (.args.subject | test("replica"))) | .ts] | min)' "$results/trace.json"
   nothing_is_left
@@ -101,26 +102,26 @@ services:
   replica:
     stop_grace_period: 1s
     pre_stop:
-      - command: [/bin/busybox, sh, -c, 'case \$\$SEATRIAL_INDEX in 1) echo no quorum; exit 4;; 2) exec /bin/busybox sleep 3600;; esac']
+      - command: [/bin/busybox, sh, -c, 'case \$\$SEATRIAL_INDEX in 0) echo no quorum; exit 4;; 1) exec /bin/busybox sleep 3600;; esac']
 EOF
   run -1 "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" -f "$folder/hook.yaml" --progress plain run 3>&-
   [ "$(summary .verdict)" = failed ]
   [ "$(summary '.reasons | length')" = 2 ]
-  [[ $(summary '.reasons | join(" ")') == *"$project-replica-2"*"pre_stop '/bin/busybox' ended with exit status 4: no quorum"* ]]
-  [[ $(summary '.reasons | join(" ")') == *"$project-replica-3"* ]]
-  [ "$(summary .agreement.replicas)" = 4 ]
+  [[ $(summary '.reasons | join(" ")') == *"$project-replica-1"*"pre_stop '/bin/busybox' ended with exit status 4: no quorum"* ]]
+  [[ $(summary '.reasons | join(" ")') == *"$project-replica-2"* ]]
+  [ "$(summary .agreement.replicas)" = 2 ]
   nothing_is_left
 }
 
 @test "--keep leaves the stopped containers, and down removes them" {
   run -0 seatrial run --keep --in-memory
-  [ "$(of_project | wc -l)" = 5 ]
+  [ "$(of_project | wc -l)" = 3 ]
   [ -z "$(docker ps --quiet --filter "label=com.docker.compose.project=$project")" ]
   grep -q 'memory 1' "$results/local/$project-replica-1/output.log"
   run -1 seatrial run
-  [[ $output == *"project '$project' already has 5 containers there"* ]]
+  [[ $output == *"project '$project' already has 3 containers there"* ]]
   [[ $output == *"seatrial down"* ]]
-  [ "$(of_project | wc -l)" = 5 ]
+  [ "$(of_project | wc -l)" = 3 ]
   run -0 seatrial run --clean-remote
   nothing_is_left
 }
@@ -138,9 +139,9 @@ EOF
 }
 
 @test "a lost request fails the trial, and is named" {
-  ODD=lost ODD_ONE=2 run -1 seatrial run
+  ODD=lost ODD_ONE=1 run -1 seatrial run
   [ "$(summary .verdict)" = disagreement ]
-  [[ $output == *"1 acknowledged requests are not in the chain of $project-replica-3, first: client 1 number 42"* ]]
+  [[ $output == *"1 acknowledged requests are not in the chain of $project-replica-2, first: client 1 number 42"* ]]
   nothing_is_left
 }
 
@@ -151,9 +152,9 @@ EOF
 }
 
 @test "different heights and different digests fail the trial" {
-  ODD=height ODD_ONE=3 run -1 seatrial run
-  [[ $output == *"$project-replica-1 is at height 100, $project-replica-4 at 99"* ]]
-  ODD=digest ODD_ONE=3 run -1 seatrial run
+  ODD=height ODD_ONE=1 run -1 seatrial run
+  [[ $output == *"$project-replica-1 is at height 100, $project-replica-2 at 99"* ]]
+  ODD=digest ODD_ONE=1 run -1 seatrial run
   [ "$(summary .verdict)" = disagreement ]
 }
 
@@ -181,8 +182,8 @@ EOF
 }
 
 @test "a replica that never gets healthy: host, container and remedy are named" {
-  ODD=sick ODD_ONE=2 run -1 seatrial run --health-timeout 1s
-  [[ $output == *"wait for health of '$project-replica-3' on host 'local': not healthy after 1 s"* ]]
+  ODD=sick ODD_ONE=1 run -1 seatrial run --health-timeout 5s
+  [[ $output == *"wait for health of '$project-replica-2' on host 'local': not healthy after 5 s"* ]]
   [[ $output == *"--health-timeout allows more time"* ]]
   nothing_is_left
 }
@@ -242,7 +243,7 @@ EOF
 runtime: {custom_script_path: sample.sh, custom_command: "sh sample.sh CONTAINER_ID", custom_command_run_interval_sec: 1}
 EOF
   LOAD_SECONDS=1 run -0 seatrial run
-  for i in 1 2 3 4; do
+  for i in 1 2; do
     id=$(jq -r .Id "$results/local/$project-replica-$i/container.json")
     grep -qx "sampled $id" "$results/local/$project-replica-$i/custom/1.out"
     [ "$(jq .exit_code "$results/local/$project-replica-$i/custom/1.json")" = 0 ]
