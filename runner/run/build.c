@@ -194,24 +194,50 @@ static bool has_triggers(const struct engine_image *image) {
     return json_count(json_find(image->json, "Config.OnBuild")) > 0;
 }
 
+static const char *word_of(const struct engine_image *image, const char *name) {
+    const char *word = json_text_or_null(json_find(image->json, name));
+    return word ? word : "";
+}
+
+/* Whether it is what a build for `platform` ("linux/arm64/v8") starts from. */
+static bool is_for(const struct engine_image *image, const char *platform) {
+    const char *variant = json_text_or_null(json_find(image->json, "Variant"));
+    cleanup_free char *own =
+        text_format("%s/%s", word_of(image, "Os"), word_of(image, "Architecture"));
+    cleanup_free char *exact = variant ? text_format("%s/%s", own, variant) : NULL;
+    return text_equal(platform, own) || text_equal(platform, exact);
+}
+
+/* 1: of what is not here for the platform that is asked for, the builder has its own, perhaps. */
+static int find_base(struct build *b, const char *reference, struct engine_image *ret,
+                     struct error *err) {
+    const char *platform = platform_of(b->wanted->service);
+    bool pull = b->wanted->service->build->pull;
+    if (pull && platform)
+        return 1;
+    int r = pull ? 1 : engine_image_inspect(b->engine, reference, b->task, ret, err);
+    if (platform)
+        return r == 0 && !is_for(ret, platform) ? 1 : r;
+    if (r != 1)
+        return r;
+    if (pull_base(b, reference, err) < 0)
+        return -1;
+    r = engine_image_inspect(b->engine, reference, b->task, ret, err);
+    return r == 1 ? error_set(err, ERROR_NOT_FOUND, "base image '%s' was pulled, and is not there",
+                              reference)
+                  : r;
+}
+
 static int note_base(struct build *b, const char *reference, struct error *err) {
     cleanup(engine_image_deinit) struct engine_image found = ENGINE_IMAGE_NULL;
-    bool pull = b->wanted->service->build->pull;
-    if (platform_of(b->wanted->service)) { /* the engine has its own of it, perhaps */
+    int r = find_base(b, reference, &found, err);
+    if (r < 0)
+        return -1;
+    if (r == 1) {
         b->bases_known = false;
         b->whole = true;
         return 0;
     }
-    int r = pull ? 1 : engine_image_inspect(b->engine, reference, b->task, &found, err);
-    if (r == 1)
-        r = pull_base(b, reference, err) < 0
-                ? -1
-                : engine_image_inspect(b->engine, reference, b->task, &found, err);
-    if (r == 1)
-        return error_set(err, ERROR_NOT_FOUND, "base image '%s' was pulled, and is not there",
-                         reference);
-    if (r < 0)
-        return -1;
     cleanup(locked_image_deinit) struct locked_image base = pin_of(&found, reference);
     locked_build_add_base(b->source, reference, base.id, base.digest);
     b->whole = b->whole || has_triggers(&found);

@@ -282,6 +282,13 @@ EOF
   printf 'FROM %s/base:1\nCOPY Dockerfile /\n' "$RIG_REGISTRY" >system/Dockerfile
   run -0 seatrial images build
   [[ $(jq -r ".images.\"pinned-load:1\".build.bases.\"$RIG_REGISTRY/base:1\".digest" "$lock") == sha256:* ]]
+  # So it is for the platform that it is made for, when that is asked for.
+  sed -i "s|context: system|platforms: [$(docker version --format '{{.Server.Os}}/{{.Server.Arch}}')], &|" compose.yaml
+  run -0 --separate-stderr seatrial images build
+  [[ $stderr == *"context of 1 files"* ]]
+  run -0 --separate-stderr seatrial images build
+  [[ $stderr == *"nothing was sent"* ]]
+  [[ $(jq -r ".images.\"pinned-load:1\".build.bases.\"$RIG_REGISTRY/base:1\".digest" "$lock") == sha256:* ]]
   local first
   first=$(docker image inspect --format '{{.Id}}' "$RIG_REGISTRY/base:1")
   printf 'FROM scratch\nCOPY busybox /x\n' | DOCKER_BUILDKIT=0 docker build --quiet --tag "$RIG_REGISTRY/base:1" --file - system
