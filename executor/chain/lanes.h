@@ -1,17 +1,18 @@
 #pragma once
 
 /*
- * Eight 64-bit numbers side by side, as GCC's and clang's vector extension writes them. A function
- * marked LANES_CLONES is compiled for each width of the machines we meet, and the widest that the
- * processor has is taken at start; all give the same bits. Sanitizers run before the choice can be
- * made, so they get the plain one.
+ * Eight 64-bit numbers side by side, as two vectors of GCC's and clang's extension: one of all
+ * eight would be taken apart through memory where registers are narrower, which takes eight times
+ * as long. A function marked LANES_CLONES is compiled for each kind of machine that we meet, and
+ * the best one for the processor is taken at start; all give the same bits. Sanitizers run before
+ * the choice can be made, so they get the plain one.
  */
 
 #include <stdint.h>
 
-enum { LANES = 8 };
+enum { LANES = 8, LANES_VECTORS = 2 };
 
-typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
+typedef uint64_t lanes __attribute__((vector_size(8 * LANES / LANES_VECTORS)));
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes are stored little endian");
 

@@ -68,21 +68,22 @@ static uint64_t seed_of(const struct command *c) {
     return mix(mix(seed + c->key_space) + c->first_key);
 }
 
-/* Four words of xoshiro256++ (Blackman, Vigna 2018) for each of the streams. */
+/* Four words of xoshiro256++ (Blackman, Vigna 2018) for each of the streams, half of which are in a
+ * vector. */
 struct streams {
-    lanes s0, s1, s2, s3;
+    lanes s0[LANES_VECTORS], s1[LANES_VECTORS], s2[LANES_VECTORS], s3[LANES_VECTORS];
 };
 
 static struct streams seed_streams(uint64_t seed) {
+    struct streams s;
     uint64_t words[4][LANES];
     for (size_t word = 0; word < 4; word++)
         for (size_t lane = 0; lane < LANES; lane++)
             words[word][lane] = mix(seed += UINT64_C(0x9e3779b97f4a7c15));
-    struct streams s;
-    memcpy(&s.s0, words[0], sizeof s.s0);
-    memcpy(&s.s1, words[1], sizeof s.s1);
-    memcpy(&s.s2, words[2], sizeof s.s2);
-    memcpy(&s.s3, words[3], sizeof s.s3);
+    memcpy(s.s0, words[0], sizeof s.s0);
+    memcpy(s.s1, words[1], sizeof s.s1);
+    memcpy(s.s2, words[2], sizeof s.s2);
+    memcpy(s.s3, words[3], sizeof s.s3);
     return s;
 }
 
@@ -90,14 +91,16 @@ static struct streams seed_streams(uint64_t seed) {
 
 #define STREAMS_NEXT(s, out)                                                                       \
     do {                                                                                           \
-        lanes sum_ = (s).s0 + (s).s3, shifted_ = (s).s1 << 17;                                     \
-        (out) = ROTATE(sum_, 23) + (s).s0;                                                         \
-        (s).s2 ^= (s).s0;                                                                          \
-        (s).s3 ^= (s).s1;                                                                          \
-        (s).s1 ^= (s).s2;                                                                          \
-        (s).s0 ^= (s).s3;                                                                          \
-        (s).s2 ^= shifted_;                                                                        \
-        (s).s3 = ROTATE((s).s3, 45);                                                               \
+        _Pragma("GCC unroll 2") for (size_t v_ = 0; v_ < LANES_VECTORS; v_++) {                    \
+            lanes sum_ = (s).s0[v_] + (s).s3[v_], shifted_ = (s).s1[v_] << 17;                     \
+            (out)[v_] = ROTATE(sum_, 23) + (s).s0[v_];                                             \
+            (s).s2[v_] ^= (s).s0[v_];                                                              \
+            (s).s3[v_] ^= (s).s1[v_];                                                              \
+            (s).s1[v_] ^= (s).s2[v_];                                                              \
+            (s).s0[v_] ^= (s).s3[v_];                                                              \
+            (s).s2[v_] ^= shifted_;                                                                \
+            (s).s3[v_] = ROTATE((s).s3[v_], 45);                                                   \
+        }                                                                                          \
     } while (0)
 
 /* One function with all loops, so that the streams stay in registers. */
@@ -105,7 +108,7 @@ LANES_CLONES
 static void expand(const struct streams *from, uint64_t seed, const struct command *c,
                    uint8_t *out) {
     struct streams s = *from;
-    lanes next;
+    lanes next[LANES_VECTORS];
     for (uint32_t i = 0; i < c->key_count; i++) {
         struct byte_writer w = byte_writer(out, WRITE_SET_ENTRY_HEAD + sizeof(uint64_t));
         bytes_put_u32(&w, c->key_size);
@@ -116,10 +119,12 @@ static void expand(const struct streams *from, uint64_t seed, const struct comma
         size_t size = (size_t)c->key_size + c->value_size;
         for (; size >= sizeof next; out += sizeof next, size -= sizeof next) {
             STREAMS_NEXT(s, next);
-            memcpy(out, &next, sizeof next);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < LANES_VECTORS; v++)
+                memcpy(out + v * sizeof *next, &next[v], sizeof *next);
         }
         STREAMS_NEXT(s, next);
-        memcpy(out, &next, size);
+        memcpy(out, next, size);
         out += size;
         uint64_t distinct = mix(seed + i);
         memcpy(key, &distinct, sizeof distinct);

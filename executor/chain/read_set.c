@@ -23,17 +23,20 @@ void read_digest_begin(struct read_digest *d) {
 /* Each lane adds and rotates, so that place and value of every bit count. */
 LANES_CLONES
 static void checksum(const uint8_t *at, size_t size, uint64_t out[LANES]) {
-    lanes sum = {1, 2, 3, 4, 5, 6, 7, 8}, more;
+    lanes sum[LANES_VECTORS] = {{1, 2, 3, 4}, {5, 6, 7, 8}}, more[LANES_VECTORS];
     for (; size >= sizeof sum; at += sizeof sum, size -= sizeof sum) {
-        memcpy(&more, at, sizeof more);
-        sum += more;
-        sum = (sum << 23) | (sum >> 41);
+        memcpy(more, at, sizeof more);
+        for (size_t v = 0; v < LANES_VECTORS; v++) {
+            sum[v] += more[v];
+            sum[v] = (sum[v] << 23) | (sum[v] >> 41);
+        }
     }
-    memset(&more, 0, sizeof more);
+    memset(more, 0, sizeof more);
     if (size)
-        memcpy(&more, at, size);
-    sum += more;
-    memcpy(out, &sum, sizeof sum);
+        memcpy(more, at, size);
+    for (size_t v = 0; v < LANES_VECTORS; v++)
+        sum[v] += more[v];
+    memcpy(out, sum, sizeof sum);
 }
 
 static void fingerprint(struct sha256 *hash, const uint8_t *value, size_t size,
