@@ -1,10 +1,11 @@
 /*
  * Blocks in memory: bodies one behind the other in large chunks (huge pages where the system gives
- * them: a fresh 4 KiB page costs more than filling it), and an index from key to place. The index
- * is split into shards by hash, so that growing one never stops the replica for long.
+ * them: a fresh 4 KiB page costs more than filling it), and an index from key to place, whose pages
+ * lie in the same chunks.
  */
 
 #include "executor/store/backend.h"
+#include "executor/store/index.h"
 
 #include "lib/memory.h"
 
@@ -14,9 +15,10 @@
 #include <sys/mman.h>
 
 enum {
-    CHUNK_SIZE = 66 * 1024 * 1024, /* the largest body and its header, in whole huge pages */
-    SHARDS = 256,
-    SHARD_SLOTS_MIN = 64,
+    CHUNK_SIZE = 66 * 1024 * 1024,     /* the largest body and its header, in whole huge pages */
+    INDEX_PART_SIZE = 2 * 1024 * 1024, /* of a chunk, for pages of the index: they lie together */
+    ALIGNMENT = 64,
+    TOGETHER = 32, /* keys whose places in the index are fetched together */
 };
 
 _Static_assert((int)CHUNK_SIZE >= (int)STORE_BODY_MAX + 2 * (int)STORE_HEADER_MAX,
@@ -27,19 +29,6 @@ struct block {
     const uint8_t *body;
     uint32_t header_size;
     uint32_t body_size;
-};
-
-/* 0 is a free slot: no block has height 0. */
-struct slot {
-    uint64_t hash;
-    uint64_t height;
-    struct store_entry entry;
-};
-
-struct shard {
-    struct slot *slots;
-    size_t capacity; /* a power of two */
-    size_t count;
 };
 
 struct memory_store {
@@ -54,7 +43,9 @@ struct memory_store {
     struct block *blocks; /* by height - 1 */
     size_t block_count;
     size_t block_capacity;
-    struct shard shards[SHARDS];
+    struct index index;
+    uint8_t *index_part; /* what is left of it is for pages */
+    size_t index_left;
 };
 
 static struct memory_store *memory_of(struct store *store) {
@@ -65,8 +56,7 @@ static void memory_free(struct store *base) {
     struct memory_store *store = memory_of(base);
     for (size_t i = 0; i < store->chunk_count; i++)
         munmap(store->chunks[i], CHUNK_SIZE);
-    for (size_t i = 0; i < SHARDS; i++)
-        free(store->shards[i].slots);
+    index_deinit(&store->index);
     free(store->chunks);
     free(store->blocks);
     free(store);
@@ -128,71 +118,74 @@ static int memory_reserve(struct store *base, size_t size, uint8_t **ret, struct
     return 0;
 }
 
-/* FNV-1a is too slow for keys of 118 bytes; this folds eight at a time (as wyhash does). */
-static uint64_t hash_of(const uint8_t *key, size_t size) {
-    uint64_t hash = size * UINT64_C(0x9e3779b97f4a7c15);
-    for (;;) {
-        uint64_t word = 0;
-        memcpy(&word, key, size < 8 ? size : 8);
-        __uint128_t product = (__uint128_t)(hash ^ word) * UINT64_C(0xd6e8feb86659fd93) +
-                              UINT64_C(0xa0761d6478bd642f);
-        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
-        if (size <= 8)
-            return hash;
-        key += 8;
-        size -= 8;
-    }
-}
+/* ---- the index ---- */
 
-static const uint8_t *key_of(const struct memory_store *store, const struct slot *slot) {
-    return store->blocks[slot->height - 1].body + slot->entry.key_offset;
-}
-
-static struct slot *find_slot(const struct memory_store *store, const struct shard *shard,
-                              uint64_t hash, const uint8_t *key, size_t size) {
-    size_t i = (size_t)hash & (shard->capacity - 1);
-    for (;; i = (i + 1) & (shard->capacity - 1)) {
-        struct slot *slot = &shard->slots[i];
-        if (slot->height == 0)
-            return slot;
-        if (slot->hash == hash && slot->entry.key_size == size &&
-            memcmp(key_of(store, slot), key, size) == 0)
-            return slot;
+/* From the end of what is used of the chunks: nothing is reserved now. */
+static int next_index_part(struct memory_store *store, struct error *err) {
+    size_t at = (store->chunk_used + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (store->chunk_next == 0 || at > (size_t)CHUNK_SIZE - INDEX_PART_SIZE) {
+        if (next_chunk(store, err) < 0)
+            return -1;
+        at = 0;
     }
-}
-
-static int grow_shard(struct memory_store *store, struct shard *shard, struct error *err) {
-    struct shard larger = {.capacity = shard->capacity ? 2 * shard->capacity : SHARD_SLOTS_MIN,
-                           .count = shard->count};
-    if (account(store, (larger.capacity - shard->capacity) * sizeof(struct slot), err) < 0)
-        return -1;
-    larger.slots = mem_new_array(struct slot, larger.capacity);
-    for (size_t i = 0; i < shard->capacity; i++) {
-        if (shard->slots[i].height == 0)
-            continue;
-        size_t at = (size_t)shard->slots[i].hash & (larger.capacity - 1);
-        while (larger.slots[at].height != 0)
-            at = (at + 1) & (larger.capacity - 1);
-        larger.slots[at] = shard->slots[i];
-    }
-    free(shard->slots);
-    *shard = larger;
+    store->index_part = store->chunks[store->chunk_next - 1] + at;
+    store->index_left = INDEX_PART_SIZE;
+    store->chunk_used = at + INDEX_PART_SIZE;
     return 0;
+}
+
+static int index_page(void *context, struct index_page **ret, struct error *err) {
+    struct memory_store *store = context;
+    if (store->index_left < sizeof **ret && next_index_part(store, err) < 0)
+        return -1;
+    *ret = (struct index_page *)(void *)store->index_part;
+    memset(*ret, 0, sizeof **ret); /* a block that was refused may have left something there */
+    store->index_part += sizeof **ret;
+    store->index_left -= sizeof **ret;
+    return 0;
+}
+
+static int account_directory(void *context, size_t size, struct error *err) {
+    return account(context, size, err);
+}
+
+static bool is_of(const void *context, const struct index_slot *slot, const void *key,
+                  size_t size) {
+    const struct memory_store *store = context;
+    const uint8_t *body = store->blocks[slot->height - 1].body;
+    return slot->entry.key_size == size && memcmp(body + slot->entry.key_offset, key, size) == 0;
 }
 
 static int index_entry(struct memory_store *store, const struct store_block *block,
-                       const struct store_entry *entry, struct error *err) {
-    const uint8_t *key = block->body + entry->key_offset;
-    uint64_t hash = hash_of(key, entry->key_size);
-    struct shard *shard = &store->shards[hash >> 56];
-    if (2 * (shard->count + 1) > shard->capacity && grow_shard(store, shard, err) < 0)
+                       const struct store_entry *entry, uint64_t hash, struct error *err) {
+    struct index_slot *slot;
+    if (index_put(&store->index, hash, block->body + entry->key_offset, entry->key_size, &slot,
+                  err) < 0)
         return -1;
-    struct slot *slot = find_slot(store, shard, hash, key, entry->key_size);
-    if (slot->height == 0)
-        shard->count++;
-    *slot = (struct slot){.hash = hash, .height = block->height, .entry = *entry};
+    slot->height = block->height;
+    slot->entry = *entry;
     return 0;
 }
+
+static int index_block(struct memory_store *store, const struct store_block *block,
+                       struct error *err) {
+    uint64_t hashes[TOGETHER];
+    for (size_t i = 0; i < block->entry_count; i += TOGETHER) {
+        const struct store_entry *entries = &block->entries[i];
+        size_t left = block->entry_count - i, count = left < TOGETHER ? left : TOGETHER;
+        for (size_t k = 0; k < count; k++) {
+            hashes[k] =
+                index_hash(&store->index, block->body + entries[k].key_offset, entries[k].key_size);
+            index_prefetch(&store->index, hashes[k]);
+        }
+        for (size_t k = 0; k < count; k++)
+            if (index_entry(store, block, &entries[k], hashes[k], err) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+/* ---- blocks ---- */
 
 static int memory_put(struct store *base, const struct store_block *block, struct error *err) {
     struct memory_store *store = memory_of(base);
@@ -213,10 +206,7 @@ static int memory_put(struct store *base, const struct store_block *block, struc
                        .header_size = (uint32_t)block->header_size,
                        .body_size = (uint32_t)block->body_size};
     store->chunk_used += block->body_size + block->header_size;
-    for (size_t i = 0; i < block->entry_count; i++)
-        if (index_entry(store, block, &block->entries[i], err) < 0)
-            return -1; /* full: nothing comes after this */
-    return 0;
+    return index_block(store, block, err); /* full: nothing comes after this */
 }
 
 static int memory_commit(struct store *store, struct error *err) {
@@ -253,19 +243,17 @@ static int memory_read_body(struct store *base, uint64_t height, struct buffer *
 }
 
 /* NULL: there is no such key, or it was deleted. */
-static const struct slot *find_key(const struct memory_store *store, const void *key, size_t size) {
-    uint64_t hash = hash_of(key, size);
-    const struct shard *shard = &store->shards[hash >> 56];
-    if (!shard->capacity)
-        return NULL;
-    const struct slot *slot = find_slot(store, shard, hash, key, size);
-    return slot->height && slot->entry.value_size != STORE_DELETED ? slot : NULL;
+static const struct index_slot *find_key(const struct memory_store *store, const void *key,
+                                         size_t size) {
+    const struct index_slot *slot =
+        index_find(&store->index, index_hash(&store->index, key, size), key, size);
+    return slot && slot->entry.value_size != STORE_DELETED ? slot : NULL;
 }
 
 static int memory_get(struct store *base, const void *key, size_t key_size, struct buffer *ret,
                       struct error *err) {
     const struct memory_store *store = memory_of(base);
-    const struct slot *slot = find_key(store, key, key_size);
+    const struct index_slot *slot = find_key(store, key, key_size);
     if (!slot)
         return error_set(err, ERROR_NOT_FOUND, "there is no such key");
     buffer_append(ret, store->blocks[slot->height - 1].body + slot->entry.value_offset,
@@ -275,7 +263,7 @@ static int memory_get(struct store *base, const void *key, size_t key_size, stru
 
 static int memory_get_version(struct store *base, const void *key, size_t key_size, uint64_t *ret,
                               struct error *err) {
-    const struct slot *slot = find_key(memory_of(base), key, key_size);
+    const struct index_slot *slot = find_key(memory_of(base), key, key_size);
     (void)err;
     *ret = slot ? slot->height : 0;
     return 0;
@@ -313,6 +301,9 @@ int store_open_memory(uint64_t bytes_max, uint64_t bytes_reserved, struct store 
     struct memory_store *memory = mem_new(struct memory_store);
     memory->base.backend = &memory_backend;
     memory->bytes_max = bytes_max;
+    const struct index_options options = {
+        .context = memory, .page = index_page, .account = account_directory, .is_of = is_of};
+    index_init(&memory->index, &options);
     cleanup(store_freep) struct store *store = &memory->base;
     if (reserve_chunks(memory, bytes_reserved, err) < 0)
         return -1;

@@ -238,6 +238,66 @@ static void the_latest_value_of_a_key_is_found(void **state) {
     check_latest(rocksdb);
 }
 
+enum { MANY_BLOCKS = 400, MANY_KEYS = 400, MANY_SHARED = 100, MANY_ENTRY = 16 };
+
+/* The first ones are written by every block, the others by one. */
+static uint64_t number_of(uint64_t height, uint64_t i) {
+    return i < MANY_SHARED ? i : height * MANY_KEYS + i;
+}
+
+static void put_many(struct store *store, uint64_t height) {
+    struct error err = ERROR_NULL;
+    struct store_entry entries[MANY_KEYS];
+    uint8_t *body;
+    assert_int_equal(store_reserve(store, MANY_KEYS * MANY_ENTRY, &body, &err), 0);
+    for (uint32_t i = 0; i < MANY_KEYS; i++) {
+        uint64_t words[2] = {number_of(height, i), height};
+        memcpy(body + i * MANY_ENTRY, words, sizeof words);
+        entries[i] = (struct store_entry){i * MANY_ENTRY, 8, i * MANY_ENTRY + 8, 8};
+    }
+    const struct store_block block = {.height = height,
+                                      .header = (const uint8_t *)"h",
+                                      .header_size = 1,
+                                      .body = body,
+                                      .body_size = MANY_KEYS * MANY_ENTRY,
+                                      .entries = entries,
+                                      .entry_count = MANY_KEYS};
+    assert_int_equal(store_put(store, &block, &err), 0);
+    assert_int_equal(store_commit(store, &err), 0);
+}
+
+static void expect_key(struct store *store, uint64_t number, uint64_t height) {
+    struct error err = ERROR_NULL;
+    uint64_t version = 77, found = 0;
+    cleanup(buffer_deinit) struct buffer value;
+    buffer_init(&value, sizeof found);
+    assert_int_equal(store_get_version(store, &number, sizeof number, &version, &err), 0);
+    assert_int_equal(version, height);
+    if (height == 0)
+        return;
+    assert_int_equal(store_get(store, &number, sizeof number, &value, &err), 0);
+    memcpy(&found, value.data, sizeof found);
+    assert_int_equal(found, height);
+}
+
+/* The index grows on the way; blocks that were refused leave their bytes where it may grow next. */
+static void each_of_many_keys_is_found(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    uint8_t *body;
+    cleanup(store_freep) struct store *store = open_memory();
+    for (uint64_t height = 1; height <= MANY_BLOCKS; height++) {
+        assert_int_equal(store_reserve(store, 3 << 20, &body, &err), 0);
+        memset(body, 0xaa, 3 << 20);
+        put_many(store, height);
+    }
+    for (uint64_t height = 1; height <= MANY_BLOCKS; height++)
+        for (uint64_t i = 0; i < MANY_KEYS; i++)
+            expect_key(store, number_of(height, i), i < MANY_SHARED ? MANY_BLOCKS : height);
+    for (uint64_t i = 0; i < MANY_KEYS; i++)
+        expect_key(store, number_of(MANY_BLOCKS + 1, i), i < MANY_SHARED ? MANY_BLOCKS : 0);
+}
+
 static void check_empty_block(struct store *store) {
     struct error err = ERROR_NULL;
     uint8_t *body;
@@ -445,6 +505,7 @@ int main(void) {
         cmocka_unit_test(memory_keeps_every_byte),
         cmocka_unit_test(rocksdb_keeps_every_byte_also_over_a_restart),
         cmocka_unit_test(the_latest_value_of_a_key_is_found),
+        cmocka_unit_test(each_of_many_keys_is_found),
         cmocka_unit_test(keys_have_versions_and_can_be_deleted),
         cmocka_unit_test(a_block_may_write_nothing),
         cmocka_unit_test(a_full_memory_store_says_so_and_keeps_what_it_has),
