@@ -57,7 +57,7 @@ void error_hint_text(struct error *err, const char *format, ...) {
 }
 
 void error_clear(struct error *err) {
-    *err = ERROR_NULL;
+    error_init(err);
 }
 
 const char *error_kind_name(enum error_kind kind) {

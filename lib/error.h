@@ -56,6 +56,13 @@ struct error {
 
 #define ERROR_NULL ((struct error){.kind = ERROR_NONE})
 
+/* No error, without clearing five kilobytes: for what is done for each message. */
+static inline void error_init(struct error *err) {
+    err->kind = ERROR_NONE;
+    err->os_errno = 0;
+    err->text[0] = err->hint[0] = '\0';
+}
+
 /* These macros are expressions of constant value -1: `return error_set(err, ERROR_IO, "...");` */
 #define error_minus_one(call)                                                                      \
     ({                                                                                             \

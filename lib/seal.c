@@ -19,8 +19,9 @@ void seal_deinit(struct seal *s) {
 }
 
 void seal_header(uint8_t header[WIRE_HEADER_SIZE], size_t direct_size) {
-    struct error err = ERROR_NULL;
+    struct error err;
     struct wire_header h;
+    error_init(&err);
     int good = wire_header_decode(header, &h, &err);
     assert(good == 0 && direct_size <= h.body_size && direct_size <= UINT16_MAX);
     (void)good;
@@ -52,8 +53,19 @@ void seal_tag(struct seal *s, uint64_t counter, const uint8_t header[WIRE_HEADER
     memcpy(ret, mac, SEAL_TAG_SIZE);
 }
 
+size_t seal_rest(const struct wire_header *header, size_t *ret_at) {
+    *ret_at = header->direct_size;
+    size_t direct = (size_t)header->direct_size + SEAL_TAG_SIZE;
+    return header->body_size > direct ? header->body_size - direct : 0;
+}
+
 int seal_open(struct seal *s, const struct wire_header *header, const uint8_t *body,
               struct unsealed *ret, struct error *err) {
+    return seal_open_hashed(s, header, body, NULL, ret, err);
+}
+
+int seal_open_hashed(struct seal *s, const struct wire_header *header, const uint8_t *body,
+                     const uint8_t *rest_hash, struct unsealed *ret, struct error *err) {
     uint8_t mac[SHA256_SIZE], head[WIRE_HEADER_SIZE];
     if (header->body_size < SEAL_TAG_SIZE ||
         header->direct_size > header->body_size - SEAL_TAG_SIZE)
@@ -62,7 +74,10 @@ int seal_open(struct seal *s, const struct wire_header *header, const uint8_t *b
     ret->rest = header->direct_size;
     struct sealed frame = {.parts = {body}, .sizes = {ret->rest}};
     if (ret->rest < ret->size) {
-        sha256_of(body + ret->rest, ret->size - ret->rest, ret->hash);
+        if (rest_hash)
+            memcpy(ret->hash, rest_hash, sizeof ret->hash);
+        else
+            sha256_of(body + ret->rest, ret->size - ret->rest, ret->hash);
         frame.rest_hash = ret->hash;
     }
     wire_sealed_header_encode(header, head);

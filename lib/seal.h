@@ -67,6 +67,12 @@ struct unsealed {
     uint8_t hash[SHA256_SIZE]; /* of the rest, unless that is empty */
 };
 
+/* Where the rest is of a sealed frame with that header, and how long; 0: there is none, or the
+ * header is wrong. */
+size_t seal_rest(const struct wire_header *header, size_t *ret_at);
 /* Counts it. ERROR_INVALID: it is not the frame that the other side sent next. */
 int seal_open(struct seal *s, const struct wire_header *header, const uint8_t *body,
               struct unsealed *ret, struct error *err);
+/* The same where the hash of the rest has been made; NULL: it has not. */
+int seal_open_hashed(struct seal *s, const struct wire_header *header, const uint8_t *body,
+                     const uint8_t *rest_hash, struct unsealed *ret, struct error *err);

@@ -4,6 +4,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/memory.h"
+#include "lib/sha256_many.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,6 +17,7 @@ enum {
     RECEIVE_ROOM = 256 * 1024, /* stays in the second-level cache */
     TAIL_SIZE = 16 * 1024,
     WRITE_SEGMENTS = 64,
+    HASHED_MIN = 1024, /* a rest that is smaller is not worth a place beside others */
 };
 
 struct blob *frame_take(const struct frame *frame) {
@@ -82,9 +84,15 @@ static int begin_partial(struct connection *c, struct receive_room *room,
     return 0;
 }
 
+/* NULL: it was not hashed with others. */
+static const uint8_t *take_hash(struct hashed_frames *h, const uint8_t *body) {
+    return h->next < h->count && h->bodies[h->next] == body ? h->hashes[h->next++] : NULL;
+}
+
 /* Hands out a complete frame, `blob` is all of its body or NULL. */
-static int hand_out(struct connection *c, const struct wire_header *header, const uint8_t *body,
-                    struct blob *blob, connection_on_frame *on_frame, struct error *err) {
+static int hand_out(struct connection *c, struct receive_room *room,
+                    const struct wire_header *header, const uint8_t *body, struct blob *blob,
+                    connection_on_frame *on_frame, struct error *err) {
     struct unsealed unsealed;
     struct frame frame = {.type = header->type,
                           .body = body,
@@ -93,7 +101,8 @@ static int hand_out(struct connection *c, const struct wire_header *header, cons
                           .since = c->frame_since};
     if (!seal_is_on(&c->seal))
         return on_frame(c, &frame, err);
-    if (seal_open(&c->seal, header, body, &unsealed, err) < 0)
+    if (seal_open_hashed(&c->seal, header, body, take_hash(&room->hashed, body), &unsealed, err) <
+        0)
         return -1;
     frame.size = unsealed.size;
     if (unsealed.rest < unsealed.size) {
@@ -108,20 +117,56 @@ static int hand_out(struct connection *c, const struct wire_header *header, cons
     return on_frame(c, &frame, err);
 }
 
+static int read_header(const struct connection *c, const uint8_t *data, struct wire_header *ret,
+                       struct error *err) {
+    return seal_is_on(&c->seal) ? wire_sealed_header_decode(data, ret, err)
+                                : wire_header_decode(data, ret, err);
+}
+
 static int end_partial(struct connection *c, struct receive_room *room,
                        connection_on_frame *on_frame, struct error *err) {
     struct blob *blob = take_ptr(c->partial);
     room->partial_bytes -= blob->size;
-    int r = hand_out(c, &c->partial_header, blob->data, blob, on_frame, err);
+    int r = hand_out(c, room, &c->partial_header, blob->data, blob, on_frame, err);
     c->frame_since = room->now;
     blob_unref(blob);
     return r;
 }
 
-static int read_header(const struct connection *c, const uint8_t *data, struct wire_header *ret,
-                       struct error *err) {
-    return seal_is_on(&c->seal) ? wire_sealed_header_decode(data, ret, err)
-                                : wire_header_decode(data, ret, err);
+static void add_hashed(struct hashed_frames *h, struct sha256_input *in,
+                       const struct wire_header *header, const uint8_t *body) {
+    size_t at, size = seal_rest(header, &at);
+    if (size < HASHED_MIN)
+        return;
+    h->bodies[h->count] = body;
+    in[h->count++] = (struct sha256_input){body + at, size};
+}
+
+/* The large frames that are complete in `data`, and the one before it in `partial`, if there is
+ * one: four hashes side by side take little longer than one. */
+static void hash_frames(struct connection *c, struct receive_room *room, const uint8_t *data,
+                        size_t size, struct blob *partial) {
+    struct hashed_frames *h = &room->hashed;
+    struct sha256_input in[RECEIVE_TOGETHER];
+    struct error err;
+    error_init(&err);
+    h->next = h->count = 0;
+    if (partial)
+        add_hashed(h, in, &c->partial_header, partial->data);
+    while (size >= WIRE_HEADER_SIZE && h->count < RECEIVE_TOGETHER) {
+        struct wire_header header;
+        if (read_header(c, data, &header, &err) < 0 || header.body_size > c->body_max ||
+            header.body_size > size - WIRE_HEADER_SIZE)
+            break;
+        add_hashed(h, in, &header, data + WIRE_HEADER_SIZE);
+        data += WIRE_HEADER_SIZE + header.body_size;
+        size -= WIRE_HEADER_SIZE + header.body_size;
+    }
+    h->until = data;
+    if (h->count > 1)
+        sha256_many(in, h->count, h->hashes);
+    else
+        h->count = 0;
 }
 
 /* Hands out the complete frames in `data`; what is left over is kept in the connection. */
@@ -129,6 +174,8 @@ static int cut_frames(struct connection *c, struct receive_room *room, const uin
                       size_t size, connection_on_frame *on_frame, struct error *err) {
     while (size >= WIRE_HEADER_SIZE) {
         struct wire_header header;
+        if (data >= room->hashed.until && seal_is_on(&c->seal))
+            hash_frames(c, room, data, size, NULL);
         if (read_header(c, data, &header, err) < 0)
             return -1;
         if (header.body_size > c->body_max)
@@ -138,7 +185,7 @@ static int cut_frames(struct connection *c, struct receive_room *room, const uin
         size -= WIRE_HEADER_SIZE;
         if (size < header.body_size)
             return begin_partial(c, room, &header, data, size, err);
-        if (hand_out(c, &header, data, NULL, on_frame, err) < 0)
+        if (hand_out(c, room, &header, data, NULL, on_frame, err) < 0)
             return -1;
         c->frame_since = room->now;
         data += header.body_size;
@@ -170,6 +217,7 @@ static int take_bytes(struct connection *c, struct receive_room *room, size_t go
     if (!c->partial) {
         size_t size = c->head_have + got;
         c->head_have = 0;
+        room->hashed.until = room->data;
         return cut_frames(c, room, room->data, size, on_frame, err);
     }
     size_t missing = c->partial->size - c->partial_have;
@@ -177,6 +225,9 @@ static int take_bytes(struct connection *c, struct receive_room *room, size_t go
         c->partial_have += got;
         return 0;
     }
+    room->hashed.until = room->data;
+    if (seal_is_on(&c->seal))
+        hash_frames(c, room, room->data, got - missing, c->partial);
     if (end_partial(c, room, on_frame, err) < 0)
         return -1;
     return cut_frames(c, room, room->data, got - missing, on_frame, err);

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { RECEIVE_TOGETHER = 8 /* frames that are hashed together */ };
+
 struct frame {
     uint8_t type;
     const uint8_t *body; /* valid during the call */
@@ -38,10 +40,20 @@ struct frame {
 /* A reference to the body as a blob of its own: shared if it is one already, else copied. */
 struct blob *frame_take(const struct frame *frame);
 
+/* Of large frames that came together, hashed side by side before they are handed out: in the order
+ * in which they lie in the room. */
+struct hashed_frames {
+    const uint8_t *until; /* what lies before it was looked at */
+    size_t next, count;
+    const uint8_t *bodies[RECEIVE_TOGETHER];
+    uint8_t hashes[RECEIVE_TOGETHER][32]; /* of the rests (lib/seal.h) */
+};
+
 /* Shared by the connections of a loop. */
 struct receive_room {
     uint8_t *data;
     size_t size;
+    struct hashed_frames hashed;
     uint64_t partial_bytes; /* in frames that are not complete */
     struct instant now;     /* of this round of the loop: what is read now came then */
 };

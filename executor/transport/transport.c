@@ -148,8 +148,9 @@ static int on_frame(struct connection *c, const struct frame *frame, struct erro
 }
 
 static void flush(struct link *link) {
-    struct error err = ERROR_NULL;
+    struct error err;
     struct connection *c = &link->connection;
+    error_init(&err);
     if (link->state == LINK_CONNECTING)
         return;
     int r = connection_flush(c, &err);
@@ -177,9 +178,10 @@ static bool is_open(const struct link *link) {
 }
 
 static void link_ready(struct watch *watch, uint32_t events) {
-    struct error err = ERROR_NULL;
+    struct error err;
     struct link *link = (struct link *)watch;
     struct transport *t = link->transport;
+    error_init(&err);
     if (link->state == LINK_CONNECTING) {
         dial_connected(link);
         return;

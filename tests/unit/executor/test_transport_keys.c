@@ -4,6 +4,7 @@
 
 #include "lib/handshake.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -108,6 +109,53 @@ static void replicas_with_keys_talk_and_large_bodies_are_hashed_once(void **stat
     assert_memory_equal(nodes[2].last->hash, blob->hash, sizeof blob->hash);
     blob_unref(blob);
     assert_int_equal(nodes[1].down[0] + nodes[2].down[0], 0);
+}
+
+enum { LARGE_BODY = 5000, LARGE_FRAME = WIRE_HEADER_SIZE + LARGE_BODY + SEAL_TAG_SIZE };
+
+/* Of different sizes up to LARGE_BODY; returns the frame's. */
+static size_t make_large(struct fake *f, unsigned i, uint8_t frame[LARGE_FRAME]) {
+    uint8_t hash[SHA256_SIZE];
+    size_t size = LARGE_BODY - 100 * i;
+    const struct sealed sealed = {.rest_hash = hash};
+    wire_header_encode(0x50, size, frame);
+    memset(frame + WIRE_HEADER_SIZE, (int)i, size);
+    sha256_of(frame + WIRE_HEADER_SIZE, size, hash);
+    seal_header(frame, 0);
+    seal_tag(&f->seal, f->seal.sent++, frame, &sealed, frame + WIRE_HEADER_SIZE + size);
+    return WIRE_HEADER_SIZE + size + SEAL_TAG_SIZE;
+}
+
+/* More of them than are hashed together, small ones in between. Returns the size of those before
+ * the one that is changed on the way. */
+static size_t send_burst(struct fake *peer, unsigned changed) {
+    enum { FRAMES = 20 };
+    static uint8_t burst[FRAMES * (LARGE_FRAME + FAKE_FRAME)];
+    size_t size = 0, before = 0;
+    for (unsigned i = 0; i < FRAMES; i++) {
+        size_t large = make_large(peer, i, burst + size);
+        if (i == changed)
+            burst[size + WIRE_HEADER_SIZE + 77] ^= 1;
+        make_frame(peer, 0x51, burst + size + large);
+        size += large + FAKE_FRAME;
+        before += i < changed ? LARGE_BODY - 100 * i + 8 : 0;
+    }
+    send_bytes(peer, burst, size);
+    return before;
+}
+
+static void frames_that_come_together_are_checked_one_by_one(void **state) {
+    (void)state;
+    open_node(1);
+    cleanup(fake_end) struct fake peer = become(1, WIRE_ROLE_REPLICA, 2, ids[2]);
+    RUN_UNTIL(nodes[1].up[2] == 1);
+    size_t size = send_burst(&peer, UINT_MAX);
+    RUN_UNTIL(nodes[1].peer_bytes == size);
+    nodes[1].peer_bytes = 0;
+    size = send_burst(&peer, 5);
+    RUN_UNTIL(nodes[1].down[2] == 1);
+    assert_int_equal(nodes[1].peer_bytes, size);
+    assert_non_null(strstr(nodes[1].noted, "its frame 50 (type 80) is not authentic"));
 }
 
 static void a_client_is_known_by_its_loader(void **state) {
@@ -227,6 +275,7 @@ int main(void) {
 #define KEYS_TEST(test) cmocka_unit_test_setup_teardown(test, set_up_with_keys, tear_down)
     const struct CMUnitTest tests[] = {
         KEYS_TEST(replicas_with_keys_talk_and_large_bodies_are_hashed_once),
+        KEYS_TEST(frames_that_come_together_are_checked_one_by_one),
         KEYS_TEST(a_client_is_known_by_its_loader),
         KEYS_TEST(frames_that_are_not_the_next_one_never_arrive),
         KEYS_TEST(who_proves_nothing_replaces_nobody),
