@@ -96,7 +96,8 @@ void release_handle(void *context, uint64_t handle) {
 /* ---- the protocol log ---- */
 
 static void do_persist(struct replica *r, const struct pbft_action *action) {
-    struct error err = ERROR_NULL;
+    struct error err;
+    error_init(&err);
     if (!r->log || r->log_failed)
         return;
     if (protocol_log_append(r->log, &action->record, &err) < 0) {

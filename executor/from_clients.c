@@ -128,7 +128,8 @@ static int check_client(const struct replica *r, uint16_t loader, const struct r
 static int on_request(struct replica *r, uint64_t origin, uint16_t loader,
                       const struct frame *frame, struct error *err) {
     struct request *request;
-    struct error why = ERROR_NULL;
+    struct error why;
+    error_init(&why);
     if (request_new(frame, 0, &r->hash, &r->checker, &request, err) < 0)
         return -1;
     request->origin = origin;

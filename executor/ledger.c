@@ -224,6 +224,10 @@ struct store *ledger_free(struct ledger *l) {
 
 /* ---- blocks ---- */
 
+bool ledger_in_memory(const struct ledger *l) {
+    return store_is_memory(l->store);
+}
+
 uint64_t ledger_height(const struct ledger *l) {
     return l->chain.height;
 }

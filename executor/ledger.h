@@ -28,6 +28,7 @@
 
 #include "lib/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,8 @@ int ledger_open(struct store *store, const struct chain *chain,
 /* Gives the store. */
 struct store *ledger_free(struct ledger *ledger);
 
+/* Nothing here waits for a disk. */
+bool ledger_in_memory(const struct ledger *ledger);
 /* Of the last block that was put. */
 uint64_t ledger_height(const struct ledger *ledger);
 

@@ -161,8 +161,9 @@ static void take_fetches(struct replica *r) {
 static void storage_ready(struct watch *watch, uint32_t events) {
     struct replica *r =
         (struct replica *)(void *)((char *)watch - offsetof(struct replica, storage_watch));
-    struct error err = ERROR_NULL;
+    struct error err;
     (void)events;
+    error_init(&err);
     take_stored(r);
     take_reads(r);
     take_fetches(r);
@@ -397,11 +398,19 @@ static int open_all(struct replica *r, struct error *err) {
 
 /* ---- the loop ---- */
 
+static void propose(struct replica *r) {
+    if (r->stepped)
+        step(r, &(struct pbft_event){.type = PBFT_FLUSH});
+}
+
 /* What came is proposed and written down, and then what was said goes out. */
 static int end_round(struct replica *r, struct instant *ret_due, struct error *err) {
     ahead_tick(r->ahead, clock_instant().ns);
-    if (r->stepped)
-        step(r, &(struct pbft_event){.type = PBFT_FLUSH});
+    propose(r);
+    while (storage_do_at_once(r->storage)) {
+        take_stored(r);
+        propose(r);
+    }
     if (r->log && !r->log_failed && protocol_log_sync(r->log, err) < 0)
         return -1; /* what the disk has is not known any more */
     transfer_work(r->transfer, r->storage, r->transport);

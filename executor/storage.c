@@ -43,7 +43,8 @@ struct storage {
     pthread_t thread;
     int done_fd;
     uint64_t batch_max; /* blocks in one commit */
-    bool stopped;       /* there is no thread */
+    bool in_memory;
+    bool stopped; /* there is no thread */
     struct queue jobs;
     struct queue reads;
     struct queue fetches;
@@ -139,7 +140,8 @@ static size_t size_of(const struct storage *s, const struct storage_job *job) {
 
 /* Returns -1 if storing has failed. */
 static int do_job(struct storage *s, struct storage_job *job, struct error *err) {
-    struct error why = ERROR_NULL;
+    struct error why;
+    error_init(&why);
     if (!job->block)
         stages_record_since(s->watch.stages, STAGE_QUEUE, job->at_ns, s->watch.at_ns);
     int r = make_block(s, job, &why);
@@ -184,7 +186,8 @@ static uint64_t store_batch(struct storage *s, uint64_t begin, uint64_t end, str
         bytes += size_of(s, job);
         i++;
     }
-    struct error commit_err = ERROR_NULL;
+    struct error commit_err;
+    error_init(&commit_err);
     if (i > begin && ledger_commit(s->ledger, &commit_err) < 0) {
         *err = commit_err;
         *ret_failed = true;
@@ -204,21 +207,27 @@ static void signal_done(struct storage *s) {
     assert(n == sizeof one);
 }
 
+/* Locked. */
+static void note_stored(struct storage *s, uint64_t upto, bool failed, const struct error *err) {
+    s->jobs.served = upto;
+    if (!failed)
+        return;
+    s->failed = true;
+    s->failure = *err;
+}
+
 /* Locked, but for the work itself. */
 static void store_some(struct storage *s) {
     uint64_t begin = s->jobs.served, end = s->jobs.visible;
     if (begin == end || s->failed || answers_full(s))
         return;
     pthread_mutex_unlock(&s->lock);
-    struct error err = ERROR_NULL;
+    struct error err;
     bool failed = false;
+    error_init(&err);
     uint64_t upto = store_batch(s, begin, end, &err, &failed);
     pthread_mutex_lock(&s->lock);
-    s->jobs.served = upto;
-    if (failed) {
-        s->failed = true;
-        s->failure = err;
-    }
+    note_stored(s, upto, failed, &err);
     signal_done(s);
 }
 
@@ -246,7 +255,8 @@ static int read_key(struct storage *s, const struct command *command, uint32_t i
 /* Of a request that is to be executed ahead. */
 static size_t serve_read_set(struct storage *s, struct storage_read *read, uint32_t count) {
     enum { VERSION_BYTES = 64 }; /* what looking one up costs, as if it were read */
-    struct error err = ERROR_NULL;
+    struct error err;
+    error_init(&err);
     int r = ledger_read_set(s->ledger, &read->command, read->digest, &err);
     read->answer = NULL;
     snprintf(read->problem, sizeof read->problem, "%s", r < 0 ? err.text : "");
@@ -255,10 +265,11 @@ static size_t serve_read_set(struct storage *s, struct storage_read *read, uint3
 
 /* Returns how many bytes were read. */
 static size_t serve_read(struct storage *s, struct storage_read *read) {
-    struct error err = ERROR_NULL;
+    struct error err;
     size_t bytes = 0;
     int r = 0;
     uint32_t count = s->handler->read_count(&read->command);
+    error_init(&err);
     read->height = ledger_height(s->ledger);
     if (read->ahead)
         return serve_read_set(s, read, count);
@@ -288,10 +299,11 @@ static void read_some(struct storage *s) {
 }
 
 static void serve_fetch(struct storage *s, struct storage_fetch *fetch) {
-    struct error err = ERROR_NULL;
+    struct error err;
     size_t bytes = 0;
     int r = 0;
     uint64_t height = fetch->height;
+    error_init(&err);
     fetch->found = 0;
     while (fetch->found < fetch->count && bytes < STORAGE_FETCH_BYTES_MAX &&
            height + fetch->found <= ledger_height(s->ledger)) {
@@ -359,6 +371,7 @@ int storage_start(struct store *store, struct chain *chain, const struct ledger_
     s->ledger = ledger;
     s->handler = options->handler ? options->handler : &handler_pee;
     s->batch_max = options->durability == STORE_SYNC_EACH ? 1 : STORAGE_BATCH_MAX;
+    s->in_memory = ledger_in_memory(ledger);
     s->jobs.mask = slots - 1;
     s->reads.mask = STORAGE_READS_MAX - 1;
     s->fetches.mask = STORAGE_FETCHES_MAX - 1;
@@ -411,6 +424,39 @@ bool storage_push_fetch(struct storage *s, const struct storage_fetch *fetch) {
     *place = *fetch;
     place->found = 0;
     return true;
+}
+
+/* Of what the thread has not done, if it does nothing now. Locked. */
+static bool is_little(const struct storage *s) {
+    size_t bytes = 0;
+    if (!s->sleeping || s->failed || s->reads.served != s->reads.pushed ||
+        s->fetches.served != s->fetches.pushed)
+        return false;
+    for (uint64_t i = s->jobs.served; i < s->jobs.pushed; i++) {
+        const struct storage_job *job = &s->job_ring[i & s->jobs.mask];
+        bytes += STORAGE_AT_ONCE_JOB_BYTES + size_of(s, job);
+        if (job->block || stands_apart(s, job) || bytes > STORAGE_AT_ONCE_BYTES_MAX)
+            return false;
+    }
+    return bytes > 0;
+}
+
+bool storage_do_at_once(struct storage *s) {
+    struct error err;
+    bool failed = false, done = false;
+    error_init(&err);
+    if (!s->in_memory || s->jobs.visible == s->jobs.pushed)
+        return false;
+    pthread_mutex_lock(&s->lock); /* and kept: so the thread goes on sleeping */
+    while (!failed && is_little(s)) {
+        uint64_t end = s->jobs.visible = s->jobs.pushed;
+        note_stored(s, store_batch(s, s->jobs.served, end, &err, &failed), failed, &err);
+        done = true;
+    }
+    if (failed)
+        signal_done(s);
+    pthread_mutex_unlock(&s->lock);
+    return done;
 }
 
 /* Of what the thread knows: only the loop writes `visible`. */

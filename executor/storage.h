@@ -9,15 +9,18 @@
  * are checked and stored, and come back with their digests like all others, or refused. The other
  * side fetches blocks as it reads values.
  *
+ * Waking a thread and being told by it takes longer than executing a request that writes next to
+ * nothing. So where the store is memory, little waits, and the thread has nothing to do, the loop
+ * does it itself (storage_do_at_once).
+ *
  * Between two commits it serves read-only requests, a batch of them too, so that neither kind waits
  * for more than a batch of the other. A read sees what is committed: every block that has come back
  * when it was pushed, and no part of another.
  *
  * Shape:   storage_push, storage_push_block, storage_push_read, storage_push_fetch ...
- *          storage_kick (once per round) -> [thread] -> `done_fd` readable -> storage_take,
- *          storage_take_reads, storage_take_fetches.
- * Owns:    the store and the chain from storage_start to storage_stop.
- * Threads: all functions belong to the thread of the loop.
+ *          storage_do_at_once, storage_kick (once per round) -> [thread] -> `done_fd` readable ->
+ * storage_take, storage_take_reads, storage_take_fetches. Owns:    the store and the chain from
+ * storage_start to storage_stop. Threads: all functions belong to the thread of the loop.
  */
 
 #include "executor/chain/block.h"
@@ -42,6 +45,9 @@ enum {
     /* Answers that are values and not taken back, before more is read; each of them up to 1 MiB. */
     STORAGE_ANSWER_BYTES_MAX = 64 * 1024 * 1024,
     STORAGE_PROBLEM_SIZE = 160,
+    /* What the loop does itself: as much as it takes some ten microseconds to do. */
+    STORAGE_AT_ONCE_BYTES_MAX = 16 * 1024,
+    STORAGE_AT_ONCE_JOB_BYTES = 256, /* for each, beside its write set */
     /* Fetches that wait, or are not taken back; each has at most this many blocks, and no more of
      * them once they have this many bytes together. */
     STORAGE_FETCHES_MAX = 16,
@@ -117,6 +123,8 @@ void storage_push_block(struct storage *s, uint64_t height, struct blob *block, 
 bool storage_push_fetch(struct storage *s, const struct storage_fetch *fetch);
 /* False: too many wait already. */
 bool storage_push_read(struct storage *s, const struct storage_read *read);
+/* Stores what was pushed, if that is quickly done: true, and it can be taken. */
+bool storage_do_at_once(struct storage *s);
 /* Lets the thread see what was pushed. */
 void storage_kick(struct storage *s);
 

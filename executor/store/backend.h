@@ -15,6 +15,7 @@ struct store {
 
 struct store_backend {
     const char *name;
+    bool is_memory;
     void (*free)(struct store *store);
     int (*reserve)(struct store *store, size_t size, uint8_t **ret, struct error *err);
     int (*put)(struct store *store, const struct store_block *block, struct error *err);

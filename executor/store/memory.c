@@ -282,6 +282,7 @@ static int memory_each_header(struct store *base, store_visit_header *visit, voi
 
 static const struct store_backend memory_backend = {
     .name = "memory",
+    .is_memory = true,
     .free = memory_free,
     .reserve = memory_reserve,
     .put = memory_put,

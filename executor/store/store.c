@@ -29,6 +29,10 @@ const char *store_name(const struct store *store) {
     return store->backend->name;
 }
 
+bool store_is_memory(const struct store *store) {
+    return store->backend->is_memory;
+}
+
 uint64_t store_height(const struct store *store) {
     return store->height;
 }

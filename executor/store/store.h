@@ -99,6 +99,8 @@ DEFINE_CLEANUP_FREE(store);
 
 /* "rocksdb", "memory" */
 const char *store_name(const struct store *store);
+/* Putting and committing wait for no disk. */
+bool store_is_memory(const struct store *store);
 /* Of the last block that was put; 0: empty. */
 uint64_t store_height(const struct store *store);
 

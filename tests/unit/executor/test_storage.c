@@ -12,6 +12,8 @@
 #include "tests/unit/executor/storage_stage.h"
 #include "tests/unit/folder.h"
 
+#include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +79,88 @@ static void what_does_not_fit_fails_and_what_came_before_is_stored(void **state)
     assert_int_equal(back + left, 100); /* none is lost, so that each can be released */
     cleanup(store_freep) struct store *store = storage_free(s);
     assert_int_equal(store_height(store), back);
+}
+
+/* ---- what the loop does itself ---- */
+
+/* The thread may not have come to its rest yet. */
+static void do_at_once(struct storage *s) {
+    while (!storage_do_at_once(s))
+        sched_yield();
+}
+
+static void little_is_stored_at_once_as_the_thread_would_do_it(void **state) {
+    (void)state;
+    struct storage *here = start(UINT64_C(140) << 20), *there = start(UINT64_C(140) << 20);
+    struct storage_job job, mine[20], theirs;
+    for (uint64_t height = 1; height <= 20; height++) {
+        job = job_of(height, 100);
+        storage_push(here, &job);
+        storage_push(there, &job);
+    }
+    do_at_once(here);
+    assert_false(storage_do_at_once(here));
+    struct pollfd done = {.fd = storage_done_fd(here), .events = POLLIN};
+    assert_int_equal(poll(&done, 1, 0), 0);
+    assert_int_equal(storage_take(here, mine, 20), 20);
+    storage_kick(there);
+    for (uint64_t height = 1; height <= 20; height++) {
+        while (storage_take(there, &theirs, 1) == 0)
+            wait_for(storage_done_fd(there));
+        assert_int_equal(mine[height - 1].height, height);
+        assert_memory_equal(mine[height - 1].digest, theirs.digest, SHA256_SIZE);
+    }
+    job = job_of(21, 100); /* and the thread goes on from there */
+    storage_push(here, &job);
+    storage_kick(here);
+    while (storage_take(here, mine, 1) == 0)
+        wait_for(storage_done_fd(here));
+    storage_stop(here);
+    storage_stop(there);
+    cleanup(store_freep) struct store *first = storage_free(here), *second = storage_free(there);
+    assert_int_equal(store_height(first), 21);
+    assert_int_equal(store_height(second), 20);
+}
+
+static void expect_left_to_the_thread(struct storage *s, const struct storage_job *job) {
+    struct storage_job back;
+    storage_push(s, job);
+    for (int i = 0; i < 100; i++) {
+        assert_false(storage_do_at_once(s));
+        sched_yield();
+    }
+    storage_kick(s);
+    while (storage_take(s, &back, 1) == 0)
+        wait_for(storage_done_fd(s));
+    assert_int_equal(back.height, job->height);
+}
+
+static void what_may_take_long_is_left_to_the_thread(void **state) {
+    (void)state;
+    static const struct store_identity rocks = {.run = "r", .n = 1, .merkle = "keys"};
+    struct error err = ERROR_NULL;
+    struct storage *s = start(UINT64_C(140) << 20);
+    struct storage_job job = job_of(1, 100 * 1000); /* much is written */
+    expect_left_to_the_thread(s, &job);
+    job = job_of(2, 100);
+    job.command.execution_ms = 1;
+    expect_left_to_the_thread(s, &job);
+    job = job_of(3, 100);
+    job.command.key_space = 10;
+    job.command.read_count = 1;
+    expect_left_to_the_thread(s, &job);
+    storage_stop(s);
+    store_free(storage_free(s));
+    struct folder folder = folder_make();
+    struct store *store;
+    cleanup_free char *path = text_format("%s/data", folder.path);
+    assert_int_equal(store_open_rocksdb(path, &rocks, STORE_SYNC_NONE, &store, &err), 0);
+    s = start_on(store);
+    job = job_of(1, 100);
+    expect_left_to_the_thread(s, &job);
+    storage_stop(s);
+    store_free(storage_free(s));
+    folder_remove(&folder);
 }
 
 /* ---- blocks between replicas ---- */
@@ -465,6 +549,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_back_in_order_with_their_digests),
         cmocka_unit_test(what_does_not_fit_fails_and_what_came_before_is_stored),
+        cmocka_unit_test(little_is_stored_at_once_as_the_thread_would_do_it),
+        cmocka_unit_test(what_may_take_long_is_left_to_the_thread),
         cmocka_unit_test(blocks_that_were_fetched_make_the_same_chain_elsewhere),
         cmocka_unit_test(fetches_end_where_the_chain_or_the_room_ends),
         cmocka_unit_test(blocks_that_are_not_right_are_refused_and_change_nothing),
