@@ -2,7 +2,6 @@
 
 #include "lib/memory.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -19,6 +19,8 @@
 enum {
     CLIENTS = 1 << 16,
     SECONDS_MAX = 3600,
+    OPERATIONS_MAX = 64,
+    WORDS_MAX = 3 * OPERATIONS_MAX,
 };
 
 #define GREETING_NS NS_PER_SEC /* one that does not answer keeps the others waiting so long */
@@ -34,7 +36,7 @@ static const struct argp_option table[] = {
     {"insecure", KEY_INSECURE, NULL, 0, "do without keys, as the replicas do", 1},
     {"client-auth", KEY_CLIENT_AUTH, "macs|signature", 0, "as the replicas have it (macs)", 1},
     {"loader", KEY_LOADER, "N", 0, "speak as a client of that loader, with its keys (0)", 1},
-    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "wait so long for enough answers (30)", 2},
+    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "wait so long for enough answers, each time (30)", 2},
     {0},
 };
 
@@ -43,8 +45,8 @@ struct wishes {
     bool insecure;
     enum wire_authenticator client_auth;
     uint64_t loader, seconds;
-    const char *words[3];
-    int word_count;
+    const char *words[WORDS_MAX];
+    size_t word_count;
     struct error *err;
     int result;
 };
@@ -58,8 +60,8 @@ static int take_option(struct wishes *w, int key, const char *argument) {
     case KEY_LOADER: return text_to_u64(argument, 0, KEYS_LOADERS_MAX - 1, &w->loader, w->err);
     case KEY_TIMEOUT: return text_to_u64(argument, 1, SECONDS_MAX, &w->seconds, w->err);
     case ARGP_KEY_ARG:
-        if (w->word_count == 3)
-            return error_set(w->err, ERROR_USAGE, "'%s' is one word too many", argument);
+        if (w->word_count == WORDS_MAX)
+            return error_set(w->err, ERROR_USAGE, "more than %d words", WORDS_MAX);
         w->words[w->word_count++] = argument;
         return 0;
     default: return 1;
@@ -103,30 +105,80 @@ static int take_bytes(const char *text, bool is_value, struct buffer *ret, struc
     return 0;
 }
 
-/* The payload that the words stand for. */
-static int make_command(const struct wishes *w, enum kv_kind *ret_kind, struct buffer *ret,
+struct operation {
+    enum kv_kind kind;
+    struct buffer payload;
+};
+
+struct operations {
+    struct operation list[OPERATIONS_MAX];
+    size_t count;
+    bool takes_input; /* one of them has the standard input as its value */
+};
+
+static void operations_deinit(struct operations *all) {
+    for (size_t i = 0; i < all->count; i++)
+        buffer_deinit(&all->list[i].payload);
+}
+
+/* The payload of a command whose words are there. */
+static int make_payload(enum kv_kind kind, const char *const *words, struct buffer *ret,
                         struct error *err) {
     cleanup(buffer_deinit) struct buffer key, value;
-    struct kv_command c = {.kind = 0};
     buffer_init(&key, KV_KEY_SIZE_MAX);
     buffer_init(&value, KV_VALUE_SIZE_MAX);
-    for (enum kv_kind kind = KV_PUT; kind <= KV_GET; kind++)
-        if (w->word_count > 0 && text_equal(w->words[0], verbs[kind]))
-            c.kind = kind;
-    if (!c.kind || w->word_count != (c.kind == KV_PUT ? 3 : 2))
-        return error_set(err, ERROR_USAGE, "say 'get KEY', 'put KEY VALUE' or 'delete KEY'");
-    if (take_bytes(w->words[1], false, &key, err) < 0 ||
-        (c.kind == KV_PUT && take_bytes(w->words[2], true, &value, err) < 0))
+    if (take_bytes(words[0], false, &key, err) < 0 ||
+        (kind == KV_PUT && take_bytes(words[1], true, &value, err) < 0))
         return -1;
-    c.key = (const uint8_t *)key.data;
-    c.key_size = (uint32_t)key.size;
-    c.value = (const uint8_t *)value.data;
-    c.value_size = (uint32_t)value.size;
+    const struct kv_command c = {.kind = kind,
+                                 .key = (const uint8_t *)key.data,
+                                 .key_size = (uint32_t)key.size,
+                                 .value = (const uint8_t *)value.data,
+                                 .value_size = (uint32_t)value.size};
     if (c.key_size == 0)
         return error_set(err, ERROR_USAGE, "the key is empty");
     kv_encode(&c, buffer_reserve(ret, kv_size(&c)));
     buffer_commit(ret, kv_size(&c));
-    *ret_kind = c.kind;
+    return 0;
+}
+
+static enum kv_kind find_verb(const char *word) {
+    for (enum kv_kind kind = KV_PUT; kind <= KV_GET; kind++)
+        if (text_equal(word, verbs[kind]))
+            return kind;
+    return 0;
+}
+
+/* The words from there on. Returns how many it takes. */
+static int add_operation(const struct wishes *w, size_t at, struct operations *all,
+                         struct error *err) {
+    enum kv_kind kind = at < w->word_count ? find_verb(w->words[at]) : 0;
+    size_t words = kind == KV_PUT ? 3 : 2;
+    if (!kind && at > 0)
+        return error_set(err, ERROR_USAGE, "'%s' is one word too many", w->words[at]);
+    if (!kind || w->word_count - at < words)
+        return error_set(err, ERROR_USAGE, "say 'get KEY', 'put KEY VALUE' or 'delete KEY'");
+    if (all->count == OPERATIONS_MAX)
+        return error_set(err, ERROR_USAGE, "more than %d operations", OPERATIONS_MAX);
+    if (kind == KV_PUT && text_equal(w->words[at + 2], "-")) {
+        if (all->takes_input)
+            return error_set(err, ERROR_USAGE, "the standard input is one value, not two");
+        all->takes_input = true;
+    }
+    struct operation *o = &all->list[all->count++];
+    o->kind = kind;
+    buffer_init(&o->payload, WIRE_PAYLOAD_MAX);
+    return make_payload(kind, &w->words[at + 1], &o->payload, err) < 0 ? -1 : (int)words;
+}
+
+static int make_operations(const struct wishes *w, struct operations *all, struct error *err) {
+    size_t at = 0;
+    do {
+        int words = add_operation(w, at, all, err);
+        if (words < 0)
+            return -1;
+        at += (size_t)words;
+    } while (at < w->word_count);
     return 0;
 }
 
@@ -336,7 +388,15 @@ static int check_time(const struct asking *a, const struct task *task, struct er
     return 0;
 }
 
-/* 0: `ret` is decided. 1: a read that there is no quorum for. */
+/* Whether there is more to wait for than the answer. */
+static bool is_complete(const struct asking *a, const struct answer *answer) {
+    return !a->ordered_read || answer->reply.status != WIRE_REPLY_OK ||
+           value_of(a, &answer->reply) != NULL;
+}
+
+/* 0: `ret` is decided. 1: a read that there is no quorum for; or an ordered one whose value no f +
+ * 1 have said, because a faulty one has said another: it is sent once, so it is to be ordered
+ * again. */
 static int ask(struct asking *a, const struct task *task, const struct answer **ret,
                struct error *err) {
     struct instant again = clock_instant();
@@ -349,9 +409,10 @@ static int ask(struct asking *a, const struct task *task, const struct answer **
             again = instant_after(clock_instant(), AGAIN_NS);
         }
         hear_all(a, instant_earlier(again, task->deadline));
-        if ((*ret = decided(a)))
+        bool over = all_replied(a) || instant_passed(again, clock_instant());
+        if ((*ret = decided(a)) && is_complete(a, *ret))
             return 0;
-        if (reads(a) && (all_replied(a) || instant_passed(again, clock_instant())))
+        if (over && (reads(a) || *ret))
             return 1;
     }
 }
@@ -401,56 +462,68 @@ static void asking_deinit(struct asking *a) {
     place_deinit(&a->place);
 }
 
-static int run(const struct wishes *w, enum kv_kind kind, const struct buffer *payload,
-               struct error *err) {
-    cleanup(asking_deinit) struct asking a = {.prover = REQUEST_PROVER_NULL};
-    const struct task forever = TASK_FOREVER;
-    struct task task = task_within(&forever, w->seconds * NS_PER_SEC);
+static int open_asking(struct asking *a, const struct wishes *w, struct error *err) {
     uint16_t draw;
     if (place_find_as_loader(w->cluster, w->insecure ? NULL : w->keys, (uint16_t)w->loader,
-                             &a.place, err) < 0 ||
-        request_prover_init(&a.prover, a.place.identity, a.place.cluster->run, w->client_auth,
+                             &a->place, err) < 0 ||
+        request_prover_init(&a->prover, a->place.identity, a->place.cluster->run, w->client_auth,
                             err) < 0)
         return -1;
     random_bytes(&draw, sizeof draw);
-    a.f = (uint16_t)((a.place.n - 1) / 3);
-    a.quorum = (uint16_t)((a.place.n + a.f) / 2 + 1);
-    a.request = (struct wire_request){
+    a->f = (uint16_t)((a->place.n - 1) / 3);
+    a->quorum = (uint16_t)((a->place.n + a->f) / 2 + 1);
+    a->request = (struct wire_request){
         .client = (w->loader << WIRE_CLIENT_BITS) + 1 + draw % CLIENTS,
         .number = (uint64_t)clock_wall().ns,
-        .payload = (const uint8_t *)payload->data,
-        .payload_size = (uint32_t)payload->size,
     };
-    sha256_of(payload->data, payload->size, a.payload_hash);
-    a.talks = mem_new_array(struct talk, a.place.n);
-    a.answers = mem_new_array(struct answer, a.place.n);
-    for (uint16_t i = 0; i < a.place.n; i++)
-        a.talks[i] = TALK_NULL;
-    connect_all(&a, &task);
-    return carry_out(&a, &task, kind, err);
+    a->talks = mem_new_array(struct talk, a->place.n);
+    a->answers = mem_new_array(struct answer, a->place.n);
+    for (uint16_t i = 0; i < a->place.n; i++)
+        a->talks[i] = TALK_NULL;
+    return 0;
+}
+
+/* One after the other; the first that fails is the last. */
+static int run(const struct wishes *w, const struct operations *all, struct error *err) {
+    cleanup(asking_deinit) struct asking a = {.prover = REQUEST_PROVER_NULL};
+    const struct task forever = TASK_FOREVER;
+    if (open_asking(&a, w, err) < 0)
+        return -1;
+    connect_all(&a, &forever);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct operation *o = &all->list[i];
+        struct task task = task_within(&forever, w->seconds * NS_PER_SEC);
+        a.request.number++;
+        a.request.payload = (const uint8_t *)o->payload.data;
+        a.request.payload_size = (uint32_t)o->payload.size;
+        a.ordered_read = false;
+        sha256_of(o->payload.data, o->payload.size, a.payload_hash);
+        if (carry_out(&a, &task, o->kind, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int kv_main(int argc, char **argv, struct error *err) {
     const struct argp argp = {
         .options = table,
         .parser = on_key,
-        .args_doc = "get KEY\nput KEY VALUE\ndelete KEY",
+        .args_doc = "get KEY...\nput KEY VALUE...\ndelete KEY...",
         .doc = "A client of replicas that run with --handler kv. KEY and VALUE are texts, or hex: "
-               "and hexadecimal digits; VALUE may be -, for the standard input.",
+               "and hexadecimal digits; VALUE may be -, for the standard input. Several operations "
+               "are done one after the other, until one fails: put a 1 get a delete a.",
     };
     struct wishes w = {.cluster = "/seatrial/cluster.yaml",
                        .keys = "/keys",
                        .client_auth = WIRE_AUTHENTICATOR_MACS,
                        .seconds = 30,
                        .err = err};
-    cleanup(buffer_deinit) struct buffer payload;
-    enum kv_kind kind;
-    buffer_init(&payload, WIRE_PAYLOAD_MAX);
+    cleanup(operations_deinit) struct operations all = {.count = 0};
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &w);
-    if (w.result < 0 || make_command(&w, &kind, &payload, err) < 0) {
+    if (w.result < 0 || make_operations(&w, &all, err) < 0) {
         err->kind = err->kind == ERROR_IO ? ERROR_IO : ERROR_USAGE;
         return -1;
     }
-    return run(&w, kind, &payload, err);
+    return run(&w, &all, err);
 }

@@ -93,6 +93,15 @@ expect_use() {
   [ "$(cat out?/state.json | sort -u | wc -l)" = 1 ]
 }
 
+@test "several operations are done in their order, until one fails" {
+  start_all --handler kv --store memory
+  [ "$(kv put a 1 put b - get a get b delete a <<<two | tr '\n' /)" = "block 1/block 2/1/two//block 3/" ]
+  run -1 --separate-stderr kv get b get a put c 3
+  [ "$output" = two ]
+  [ "$stderr" = "replica kv: there is no such key" ]
+  run -1 kv get c
+}
+
 @test "one of four may be gone; when two do not answer, nothing is believed" {
   start_all --handler kv --store memory
   kv put a 1
@@ -141,6 +150,9 @@ expect_use() {
   [[ $output == *"'hex:zz' is not in hexadecimal digits"* ]]
   run -2 kv put a b c
   [[ $output == *"'c' is one word too many"* ]]
+  run -2 kv put a - put b - </dev/null
+  [[ $output == *"the standard input is one value, not two"* ]]
+  run -2 kv get a put b
   run -1 kv put a - <. # a value that cannot be read is not an empty one
   [[ $output == *"read the value from the standard input: Is a directory"* ]]
   run -2 kv get "$(head -c 5000 /dev/zero | tr '\0' k)"
