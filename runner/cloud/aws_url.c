@@ -60,13 +60,13 @@ bool aws_is_region(const char *text) {
     return size > 0 && size <= 32 && text[size] == '\0' && text[0] != '-';
 }
 
-int aws_url_of_ec2(const char *region, const char *override, struct aws_url *ret,
-                   struct error *err) {
+int aws_url_of(const char *service, const char *region, const char *override, struct aws_url *ret,
+               struct error *err) {
     if (!aws_is_region(region))
         return error_set(err, ERROR_CONFIG, "'%.40s' is no region", region);
     if (override)
         return aws_url_parse(override, ret, err) < 0 ? error_wrap(err, "AWS_ENDPOINT_URL") : 0;
-    cleanup_free char *text = text_format("https://ec2.%s.amazonaws.com%s", region,
+    cleanup_free char *text = text_format("https://%s.%s.amazonaws.com%s", service, region,
                                           text_starts(region, "cn-") ? ".cn" : "");
     return aws_url_parse(text, ret, err);
 }

@@ -21,6 +21,6 @@ int aws_url_parse(const char *text, struct aws_url *ret, struct error *err);
 /* A region's name: letters, digits, '-'. It goes into a host's name and a signature. */
 bool aws_is_region(const char *text);
 
-/* Of EC2 in that region: `override`, or the public one. */
-int aws_url_of_ec2(const char *region, const char *override, struct aws_url *ret,
-                   struct error *err);
+/* Of a service ("ec2", "sts") in that region: `override`, or the public one. */
+int aws_url_of(const char *service, const char *region, const char *override, struct aws_url *ret,
+               struct error *err);

@@ -16,6 +16,7 @@
 #define PAUSE_NS (500 * NS_PER_MS)
 
 struct ec2 {
+    const char *service, *title; /* "ec2", "EC2" */
     char *region;
     struct http *http;
     struct aws_chain *chain;
@@ -26,10 +27,15 @@ struct ec2 {
 
 /* ---- what is asked ---- */
 
-void ec2_request_init(struct ec2_request *request, const char *action) {
+void ec2_request_init_version(struct ec2_request *request, const char *action,
+                              const char *version) {
     *request = (struct ec2_request){.action = action};
     buffer_init(&request->form, EC2_REQUEST_MAX);
-    buffer_format(&request->form, "Action=%s&Version=" VERSION, action);
+    buffer_format(&request->form, "Action=%s&Version=%s", action, version);
+}
+
+void ec2_request_init(struct ec2_request *request, const char *action) {
+    ec2_request_init_version(request, action, VERSION);
 }
 
 /* User-data is among it. */
@@ -72,7 +78,8 @@ void ec2_filter(struct ec2_request *request, const char *name, const char *value
 int ec2_open(const struct ec2_options *options, struct ec2 **ret, struct error *err) {
     struct aws_url url;
     struct http_tls tls = {.ca_file = NULL};
-    if (aws_url_of_ec2(options->region, options->endpoint, &url, err) < 0)
+    const char *service = options->service ? options->service : "ec2";
+    if (aws_url_of(service, options->region, options->endpoint, &url, err) < 0)
         return -1;
     struct http_address address = {
         .host = url.host, .port = url.port, .tls = url.tls ? &tls : NULL, .proxies = true};
@@ -82,7 +89,9 @@ int ec2_open(const struct ec2_options *options, struct ec2 **ret, struct error *
     if (http_open(&address, &http, err) < 0)
         return -1;
     struct ec2 *ec2 = mem_new(struct ec2);
-    *ec2 = (struct ec2){.region = text_dup(options->region),
+    *ec2 = (struct ec2){.service = service,
+                        .title = text_equal(service, "sts") ? "STS" : "EC2",
+                        .region = text_dup(options->region),
                         .http = http,
                         .chain = options->chain,
                         .pause_ns = options->pause_ns ? options->pause_ns : PAUSE_NS};
@@ -112,6 +121,8 @@ bool ec2_fault_read(const char *text, size_t size, struct ec2_fault *ret) {
     if (xml_parse(text, size, &document, &ignored) < 0)
         return false;
     const struct xml_node *error = xml_find(xml_root(document), "Errors.Error");
+    if (!error) /* as STS has it */
+        error = xml_find(xml_root(document), "Error");
     const char *code = xml_text(error, "Code");
     if (!*code)
         return false;
@@ -179,10 +190,10 @@ static int refuse(const struct ec2 *ec2, int status, struct error *err) {
     bool busy = is_one_of(f->code, throttling) || is_one_of(f->code, broken) || status >= 500;
     enum error_kind kind = missing ? ERROR_NOT_FOUND : busy ? ERROR_UNREACHABLE : ERROR_REFUSED;
     if (f->code[0])
-        error_set(err, kind, "EC2 says %s: %s", f->code, f->message);
+        error_set(err, kind, "%s says %s: %s", ec2->title, f->code, f->message);
     else
         error_set(err, status >= 500 ? ERROR_UNREACHABLE : ERROR_INVALID,
-                  "EC2 answered with status %d", status);
+                  "%s answered with status %d", ec2->title, status);
     return hint ? error_hint(err, "%s", hint) : -1;
 }
 
@@ -194,7 +205,7 @@ static int send_form(struct ec2 *ec2, const struct ec2_request *request,
                      const struct aws_credentials *keys, const struct task *task,
                      struct http_response *ret, struct error *err) {
     struct http_aws aws = {.region = ec2->region,
-                           .service = "ec2",
+                           .service = ec2->service,
                            .access_key_id = keys->access_key_id,
                            .secret_access_key = keys->secret_access_key,
                            .session_token = keys->session_token};

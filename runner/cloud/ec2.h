@@ -1,7 +1,8 @@
 #pragma once
 
 /*
- * EC2's Query API in one region: a POST with a form, signed by libcurl, and XML as the answer.
+ * EC2's Query API in one region: a POST with a form, signed by libcurl, and XML as the answer. STS
+ * has one of the same kind.
  *
  * A call is repeated while EC2 is too busy or breaks, or the way to it does: what makes something
  * carries a token of ours, so that it is made once. How long to wait is pace.h's. When keys are not
@@ -42,6 +43,8 @@ struct ec2_request {
 
 /* `action` is borrowed. */
 void ec2_request_init(struct ec2_request *request, const char *action);
+/* Of a service that is not EC2. */
+void ec2_request_init_version(struct ec2_request *request, const char *action, const char *version);
 void ec2_request_deinit(struct ec2_request *request);
 /* One parameter; its name is written as printf(3) does. */
 void ec2_add(struct ec2_request *request, const char *value, const char *name, ...)
@@ -57,6 +60,7 @@ struct ec2;
 
 struct ec2_options {
     const char *region;
+    const char *service;     /* "sts"; NULL: "ec2" */
     const char *endpoint;    /* instead of the public one; or NULL */
     const char *unix_socket; /* for tests: there instead; or NULL */
     struct aws_chain *chain; /* borrowed, with what it borrows */

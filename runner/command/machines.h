@@ -5,6 +5,7 @@
  * table. Help, docs/COMMANDS.md and the completion come from it.
  */
 
+#include "runner/cloud/cost.h"
 #include "runner/cloud/provider.h"
 #include "runner/command/command.h"
 #include "runner/run/journal.h"
@@ -72,8 +73,21 @@ void machines_close(struct machines_session *session);
 int machines_take_journal(struct machines_session *session, struct error *err);
 void machines_give_journal(struct machines_session *session);
 
-/* A table on stdout, or an object per line. */
-void machines_print(const struct machines *machines, bool json);
+/* A table on stdout, or an object per line; with what each costs, if there are prices. */
+void machines_print(const struct machines *machines, const struct prices *prices, bool json);
+
+/* ---- what they cost (machines_cost.c) ---- */
+
+/* The table that the deployment names, else the program's own. */
+int machines_prices(const struct deployment *deployment, struct prices **ret, struct error *err);
+
+/*
+ * Before machines are made or started: if all of the deployment's together cost more than its
+ * limit, or nobody knows how much, the user is asked, unless `yes`. ERROR_USAGE when nobody can be
+ * asked, ERROR_REFUSED when the answer was no.
+ */
+int machines_confirm(struct machines_session *session, bool yes, const struct task *task,
+                     struct error *err);
 
 /* ---- the machines of a trial (machines_trial.c) ---- */
 

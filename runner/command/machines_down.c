@@ -79,7 +79,7 @@ int machines_down(struct command_context *context, int argc, char **argv) {
         progress_note(context->progress, "nothing is left");
         return journal_cut(&s.journal, 0, &err) < 0 ? command_fail(context, &err) : 0;
     }
-    machines_print(&left, false);
+    machines_print(&left, NULL, false);
     error_set(&err, ERROR_LEFT_BEHIND, "%zu things of ours are still there: %s in %s%s", left.count,
               left.items[0].id, left.items[0].region, left.count > 1 ? ", ..." : "");
     error_hint(&err, "`seatrial machines down` again; who else uses them is to be seen in the AWS "

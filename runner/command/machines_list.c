@@ -88,12 +88,15 @@ static void keep_shown(struct machines *all, bool groups, struct machines *ret) 
 
 /* What of the deployment is shown with them. */
 struct listed {
+    struct prices *prices; /* NULL: nobody pays for them by the hour */
     size_t wanted;
     bool private;
     char *user, *key_path;
 };
 
 static void listed_deinit(struct listed *l) {
+    if (l->prices)
+        prices_free(l->prices);
     free(l->user);
     free(l->key_path);
 }
@@ -116,7 +119,7 @@ static int list(struct command_context *context, const struct list_arguments *a,
     ret_of->private = d->testbed.addresses == DEPLOYMENT_PRIVATE;
     ret_of->user = text_dup(d->testbed.user ? d->testbed.user : "ubuntu");
     ret_of->key_path = text_dup(d->credentials.ssh_key_path);
-    return 0;
+    return d->testbed.provider == DEPLOYMENT_EC2 ? machines_prices(d, &ret_of->prices, err) : 0;
 }
 
 /* Those that serve and run, by the way that the deployment goes to them. */
@@ -159,6 +162,16 @@ static void print_hosts(const struct machines *machines, const struct listed *l)
     fputs(buffer_string(&text), stdout);
 }
 
+static void tell_cost(struct command_context *context, const struct machines *machines,
+                      const struct prices *prices) {
+    cleanup(buffer_deinit) struct buffer text;
+    struct cost cost = cost_of_machines(machines, prices, clock_wall().ns / (int64_t)NS_PER_SEC);
+    buffer_init(&text, 1024);
+    cost_write(&cost, true, &text);
+    if (cost.machines)
+        progress_note(context->progress, "cost: %s", buffer_string(&text));
+}
+
 static int show(struct command_context *context, const struct list_arguments *a, bool count) {
     struct error err = ERROR_NULL;
     cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
@@ -169,11 +182,13 @@ static int show(struct command_context *context, const struct list_arguments *a,
     if (a->format == FORMAT_HOSTS)
         print_hosts(&machines, &of);
     else
-        machines_print(&machines, a->format == FORMAT_JSON);
+        machines_print(&machines, of.prices, a->format == FORMAT_JSON);
     for (size_t i = 0; i < machines.count; i++)
         run += *machines.items[i].name && machines.items[i].state == MACHINE_RUNNING;
     if (count && of.wanted)
         progress_note(context->progress, "%zu of %zu machines run", run, of.wanted);
+    if (of.prices)
+        tell_cost(context, &machines, of.prices);
     return 0;
 }
 

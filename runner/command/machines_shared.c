@@ -223,7 +223,21 @@ static char *shown_time(int64_t expires_s) {
     return text_format("%" PRId64 "h%02" PRId64 "m", left / 3600, left / 60 % 60);
 }
 
-static void add_row(struct columns *table, const struct machine *m) {
+/* What is not known is said so, and what costs nothing says nothing. */
+static char *shown_price(const struct machine *m, const struct prices *prices) {
+    cleanup(buffer_deinit) struct buffer text = BUFFER_NULL;
+    struct price price = cost_of_machine(m, prices);
+    if (!cost_is_paid_for(m))
+        return text_dup("");
+    if (price.micros == PRICE_UNKNOWN)
+        return text_dup("unknown");
+    buffer_init(&text, 64);
+    buffer_text(&text, price.at_most ? "<=" : "");
+    price_write(price.micros, &text);
+    return text_dup(buffer_string(&text));
+}
+
+static void add_row(struct columns *table, const struct machine *m, const struct prices *prices) {
     cleanup_free char *left = shown_time(m->expires_s);
     bool group = m->kind == MACHINE_IS_GROUP;
     columns_add(table, m->deployment);
@@ -235,9 +249,23 @@ static void add_row(struct columns *table, const struct machine *m) {
     columns_add(table, group ? "" : machine_state_names[m->state]);
     columns_add(table, *m->address ? m->address : m->private_address);
     columns_add(table, left);
+    if (!prices)
+        return;
+    cleanup_free char *price = shown_price(m, prices);
+    columns_add(table, price);
 }
 
-static void print_json(const struct machine *m) {
+static void add_price(struct json *o, const struct machine *m, const struct prices *prices) {
+    struct price price = cost_of_machine(m, prices);
+    bool known = price.micros != PRICE_UNKNOWN;
+    json_set(o, "usd_per_hour",
+             !cost_is_paid_for(m) ? json_new_int(0)
+             : known              ? json_new_number((double)price.micros / 1e6)
+                                  : json_new_null());
+    json_set_bool(o, "usd_at_most", price.at_most);
+}
+
+static void print_json(const struct machine *m, const struct prices *prices) {
     cleanup(json_freep) struct json *o = json_new_object();
     json_set_text(o, "id", m->id);
     json_set_text(o, "kind", m->kind == MACHINE_IS_GROUP ? "security-group" : "machine");
@@ -256,23 +284,25 @@ static void print_json(const struct machine *m) {
     json_set_text(o, "host_key", m->host_key);
     json_set_int(o, "launched", m->launched_s);
     json_set_int(o, "expires", m->expires_s);
+    if (prices)
+        add_price(o, m, prices);
     cleanup_free char *line = json_to_text(o, JSON_LINE);
     puts(line);
 }
 
-void machines_print(const struct machines *machines, bool json) {
-    static const char *const titles[] = {"DEPLOYMENT", "NAME",  "ID",      "ZONE",     "TYPE",
-                                         "MARKET",     "STATE", "ADDRESS", "TIME LEFT"};
-    enum { TITLES = sizeof titles / sizeof *titles };
+void machines_print(const struct machines *machines, const struct prices *prices, bool json) {
+    static const char *const titles[] = {"DEPLOYMENT", "NAME",  "ID",      "ZONE",      "TYPE",
+                                         "MARKET",     "STATE", "ADDRESS", "TIME LEFT", "USD/HOUR"};
+    size_t title_count = sizeof titles / sizeof *titles - !prices;
     cleanup(columns_deinit) struct columns table;
-    columns_init(&table, TITLES);
-    for (size_t i = 0; i < TITLES; i++)
+    columns_init(&table, title_count);
+    for (size_t i = 0; i < title_count; i++)
         columns_add(&table, titles[i]);
     for (size_t i = 0; i < machines->count; i++) {
         if (json)
-            print_json(&machines->items[i]);
+            print_json(&machines->items[i], prices);
         else
-            add_row(&table, &machines->items[i]);
+            add_row(&table, &machines->items[i], prices);
     }
     if (!json)
         columns_print(&table);

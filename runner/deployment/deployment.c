@@ -38,6 +38,7 @@ void deployment_free(struct deployment *d) {
     deployment_free_fleets(d);
     texts_free(d->testbed.ssh_from);
     free(d->testbed.user);
+    free(d->testbed.prices);
     deployment_free_commands(d);
     free(d);
 }
@@ -232,6 +233,8 @@ static void write_testbed(struct yaml_writer *w, const struct deployment *d) {
         yaml_end(w);
     }
     write_number(w, "time_to_live_sec", d->testbed.time_to_live_sec);
+    write_text(w, "prices", d->testbed.prices);
+    write_number(w, "cost_limit_usd_per_hour", d->testbed.cost_limit_usd_per_hour);
     yaml_end(w);
 }
 

@@ -63,6 +63,15 @@ struct deployment_host {
     struct project_place place;
 };
 
+/* The root disk of a fleet's machines, in EC2's words; what is not given is the image's. */
+struct deployment_disk {
+    int64_t size_gib;       /* 0: not given, as all of them */
+    char *type;             /* "gp3"; NULL: not given */
+    char *device;           /* "/dev/sda1", as the image names it; NULL: EC2 is asked */
+    int64_t iops;           /* per second */
+    int64_t throughput_mib; /* per second */
+};
+
 enum deployment_market { DEPLOYMENT_MARKET_ON_DEMAND, DEPLOYMENT_MARKET_SPOT };
 
 /* What of a fleet may differ from region to region. */
@@ -82,6 +91,8 @@ struct deployment_fleet {
     char *instance_type;
     char *image; /* "ami-...", "ssm:/...", "name:OWNER/PATTERN"; NULL: the regions say it */
     char *placement_group;
+    struct deployment_disk disk;
+    bool no_instance_store; /* disks of the machine itself are left as they are */
     enum deployment_market market;
     bool spot_fallback; /* on demand where there is no spot machine */
     struct project_place place;
@@ -133,9 +144,11 @@ struct deployment {
         struct deployment_fleet *fleets;
         size_t fleet_count;
         enum deployment_addresses addresses; /* by which runner and machines reach machines */
-        char **ssh_from;          /* networks that may come in by SSH; NULL: this machine */
-        char *user;               /* of the machines' images; NULL: ubuntu */
-        int64_t time_to_live_sec; /* 0: not given */
+        char **ssh_from;                 /* networks that may come in by SSH; NULL: this machine */
+        char *user;                      /* of the machines' images; NULL: ubuntu */
+        int64_t time_to_live_sec;        /* 0: not given */
+        char *prices;                    /* a file of prices, resolved; NULL: the program's own */
+        int64_t cost_limit_usd_per_hour; /* above it one is asked; 0: not given */
     } testbed;
 
     struct {
@@ -178,6 +191,9 @@ int deployment_load(const char *file, const char *folder, const struct environme
  */
 int deployment_check_project(const struct deployment *deployment, struct project *project,
                              struct error *err);
+
+/* The deployment says something of it. */
+bool deployment_disk_given(const struct deployment_disk *disk);
 
 /* A host's name or an IP address, of harmless characters: it goes into other files. */
 bool deployment_is_address(const char *text);

@@ -13,6 +13,10 @@
 enum {
     WORD_MAX = 255, /* what EC2 takes for a name */
     PREFIX_MIN = 8, /* of a network: what is wider is the world */
+    DISK_GIB_MAX = 64 * 1024,
+    DISK_IOPS_MAX = 256 * 1000,
+    DISK_MIB_MAX = 4000, /* per second */
+    DEVICE_MAX = 64,
 };
 
 void deployment_free_fleets(struct deployment *d) {
@@ -29,6 +33,8 @@ void deployment_free_fleets(struct deployment *d) {
         free(f->instance_type);
         free(f->image);
         free(f->placement_group);
+        free(f->disk.type);
+        free(f->disk.device);
     }
     free(d->testbed.fleets);
 }
@@ -46,6 +52,10 @@ bool deployment_is_network(const char *text) {
     bool v4 = inet_pton(AF_INET, address, bytes) == 1;
     return (v4 || inet_pton(AF_INET6, address, bytes) == 1) &&
            text_to_u64(text + size + 1, PREFIX_MIN, v4 ? 32 : 128, &prefix, &ignored) == 0;
+}
+
+bool deployment_disk_given(const struct deployment_disk *disk) {
+    return disk->size_gib || disk->type || disk->iops || disk->throughput_mib;
 }
 
 /* ---- values ---- */
@@ -168,6 +178,70 @@ static int read_regions(const struct yaml_node *value, void *target, void *conte
     return 0;
 }
 
+/* ---- a fleet's disk ---- */
+
+static int read_disk_size(const struct yaml_node *value, void *target, void *context,
+                          struct error *err) {
+    (void)context;
+    const int64_t gib = INT64_C(1) << 30;
+    int64_t bytes;
+    if (yaml_get_size(value, &bytes, err) < 0)
+        return -1;
+    if (bytes < gib || bytes % gib || bytes / gib > DISK_GIB_MAX)
+        return yaml_error(value, err,
+                          "a disk's 'size' must be whole GiB, such as 100g, at most %dg",
+                          DISK_GIB_MAX);
+    ((struct deployment_disk *)target)->size_gib = bytes / gib;
+    return 0;
+}
+
+static int read_disk_type(const struct yaml_node *value, void *target, void *context,
+                          struct error *err) {
+    (void)context;
+    return keep_word(value, "", &((struct deployment_disk *)target)->type, err);
+}
+
+static int read_disk_device(const struct yaml_node *value, void *target, void *context,
+                            struct error *err) {
+    (void)context;
+    struct deployment_disk *disk = target;
+    if (keep_word(value, "/", &disk->device, err) < 0)
+        return -1;
+    return text_starts(disk->device, "/dev/") && strlen(disk->device) < DEVICE_MAX
+               ? 0
+               : yaml_error(value, err, "'device' must be one such as /dev/sda1");
+}
+
+#define AT(member) offsetof(struct deployment_disk, member)
+static const struct yaml_field disk_fields[] = {
+    YAML_READ_VALUE("size", read_disk_size),
+    YAML_READ_VALUE("type", read_disk_type),
+    YAML_READ_VALUE("device", read_disk_device),
+    YAML_INT_VALUE("iops", AT(iops), 1, DISK_IOPS_MAX),
+    YAML_INT_VALUE("throughput_mib", AT(throughput_mib), 1, DISK_MIB_MAX),
+};
+#undef AT
+static const struct yaml_table disk_table = {.what = "a fleet's disk",
+                                             .fields = disk_fields,
+                                             .count = sizeof disk_fields / sizeof *disk_fields,
+                                             .nulls = true};
+
+static int read_disk(const struct yaml_node *value, void *target, void *context,
+                     struct error *err) {
+    (void)context;
+    return yaml_read(value, &disk_table, &((struct deployment_fleet *)target)->disk, NULL, err);
+}
+
+static int read_instance_store(const struct yaml_node *value, void *target, void *context,
+                               struct error *err) {
+    (void)context;
+    bool wanted;
+    if (yaml_get_bool(value, &wanted, err) < 0)
+        return -1;
+    ((struct deployment_fleet *)target)->no_instance_store = !wanted;
+    return 0;
+}
+
 /* ---- a fleet ---- */
 
 #define KEEPER(name, member, others)                                                               \
@@ -194,6 +268,8 @@ static const struct yaml_field fields[] = {
     YAML_READ_VALUE("instance_type", read_instance_type),
     YAML_READ_VALUE("image", read_image),
     YAML_READ_VALUE("placement_group", read_placement_group),
+    YAML_READ_VALUE("disk", read_disk),
+    YAML_READ_VALUE("instance_store", read_instance_store),
     YAML_CHOICE_VALUE("market", AT(market), markets),
     YAML_VALUE("spot_fallback", BOOL, AT(spot_fallback)),
 };
@@ -300,6 +376,23 @@ static void write_region(struct yaml_writer *w, const struct deployment_region *
     yaml_end(w);
 }
 
+static void write_disk(struct yaml_writer *w, const struct deployment_disk *disk) {
+    const struct {
+        const char *key;
+        int64_t value;
+    } numbers[] = {{"size_gib", disk->size_gib},
+                   {"iops", disk->iops},
+                   {"throughput_mib", disk->throughput_mib}};
+    yaml_key(w, "disk");
+    yaml_begin(w, YAML_MAPPING, YAML_FLOW);
+    write_text(w, "type", disk->type);
+    write_text(w, "device", disk->device);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].value)
+            yaml_pair_int(w, numbers[i].key, numbers[i].value);
+    yaml_end(w);
+}
+
 static void write_fleet(struct yaml_writer *w, const struct deployment_fleet *fleet) {
     yaml_key(w, fleet->name);
     yaml_begin(w, YAML_MAPPING, YAML_BLOCK);
@@ -311,6 +404,10 @@ static void write_fleet(struct yaml_writer *w, const struct deployment_fleet *fl
     yaml_pair_text(w, "instance_type", fleet->instance_type);
     write_text(w, "image", fleet->image);
     write_text(w, "placement_group", fleet->placement_group);
+    if (deployment_disk_given(&fleet->disk))
+        write_disk(w, &fleet->disk);
+    if (fleet->no_instance_store)
+        yaml_pair_bool(w, "instance_store", false);
     yaml_pair_text(w, "market", markets[fleet->market]);
     if (fleet->spot_fallback)
         yaml_pair_bool(w, "spot_fallback", true);

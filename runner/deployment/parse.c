@@ -14,6 +14,7 @@ enum {
     SECRETS_MAX = 64, /* values that hold variables and are secrets; there are four keys for them */
     LOADER_TIMEOUT_MAX_SEC = 30 * 24 * 3600,
     TEXT_MAX = 64 * 1024, /* of a command line */
+    COST_LIMIT_MAX_USD = 1000 * 1000,
 };
 
 struct parsing {
@@ -333,6 +334,9 @@ static const struct yaml_field testbed_fields[] = {
     YAML_READ_VALUE("ssh_from", read_ssh_from),
     YAML_READ_VALUE("user", read_user),
     YAML_READ_VALUE("time_to_live", read_time_to_live),
+    YAML_VALUE("prices", TEXT, AT(testbed.prices)),
+    YAML_INT_VALUE("cost_limit_usd_per_hour", AT(testbed.cost_limit_usd_per_hour), 1,
+                   COST_LIMIT_MAX_USD),
 };
 static const struct yaml_table testbed_table = NULLS("'testbed'", testbed_fields);
 
@@ -433,6 +437,8 @@ static void resolve_paths(struct parsing *p) {
     replace(&d->local.perf_test_root, resolve(p, d->folder, d->local.perf_test_root));
     if (d->credentials.ssh_key_path)
         replace(&d->credentials.ssh_key_path, resolve(p, d->folder, d->credentials.ssh_key_path));
+    if (d->testbed.prices)
+        replace(&d->testbed.prices, resolve(p, d->folder, d->testbed.prices));
     const char *scripts = d->local.concord_root ? d->local.concord_root : d->folder;
     for (size_t i = 0; i < d->runtime.command_count; i++) {
         char **script = &d->runtime.commands[i].script;

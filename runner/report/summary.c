@@ -248,6 +248,7 @@ struct json *report_summary(const struct report_input *in) {
         if (in->containers[i].created)
             json_append(containers, container_json(&in->containers[i]));
     json_set(summary, "resources", in->resources ? resources_json(in->resources) : json_new_null());
+    json_set(summary, "cost", in->cost ? report_cost_json(in->cost) : json_new_null());
     struct json *left = json_set_array(summary, "left_behind");
     for (size_t i = 0; i < in->left_behind_count; i++)
         json_append_text(left, in->left_behind[i]);
@@ -360,6 +361,8 @@ void report_text(const struct report_input *in, struct buffer *out) {
     if (in->resources)
         resources_text(in->resources, out);
     containers_text(in, out);
+    if (in->cost)
+        report_cost_text(in->cost, out);
     for (size_t i = 0; i < in->left_behind_count; i++)
         buffer_format(out, "%s%s\n", i == 0 ? "LEFT BEHIND " : "            ", in->left_behind[i]);
 }

@@ -12,6 +12,7 @@
 #include "lib/buffer.h"
 #include "lib/json.h"
 #include "runner/report/agreement.h"
+#include "runner/report/cost.h"
 #include "runner/report/resources.h"
 
 #include <stdbool.h>
@@ -71,6 +72,7 @@ struct report_input {
     const struct agreement *agreement;
     bool agreement_expected; /* replicas have come to their end: say so if nothing was checked */
     const struct resources *resources; /* NULL: nothing was sampled */
+    const struct report_cost *cost;    /* NULL: nobody pays for the machines by the hour */
     bool interrupted;
     const char *const *failures; /* steps that failed, as sentences */
     size_t failure_count;

@@ -479,6 +479,15 @@ static void end_logs(struct trial *t) {
     }
 }
 
+/* Returns `ret`, or NULL. */
+static const struct report_cost *cost_until_now(const struct trial *t, struct report_cost *ret) {
+    if (!t->settings.cost)
+        return NULL;
+    *ret = *t->settings.cost;
+    ret->run_ns = clock_wall().ns - t->started.ns;
+    return ret;
+}
+
 /* 1 when the verdict is good, 0 when it is not, -1 when it could not be written. */
 int trial_report(struct trial *t, FILE *out, struct error *err) {
     cleanup(findings_deinit) struct findings f = {.load = NULL};
@@ -486,6 +495,7 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
     find_out(t, &f);
     cleanup(trial_resources_deinit) struct trial_resources sampled;
     trial_sampled(t, f.load, &sampled);
+    struct report_cost cost;
     struct report_input input = {
         .run = t->plan->run,
         .name = t->plan->name,
@@ -500,6 +510,7 @@ int trial_report(struct trial *t, FILE *out, struct error *err) {
                                   ? had_loader(t) || f.acknowledged_count > 0
                                   : t->plan->options.mode != PLAN_LOAD,
         .resources = plan_is_rest(t->plan) ? NULL : &sampled.resources,
+        .cost = cost_until_now(t, &cost),
         .interrupted = t->interrupted,
         .failures = (const char *const *)t->failures,
         .failure_count = t->failure_count,

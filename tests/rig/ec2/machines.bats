@@ -45,6 +45,11 @@ seatrial() {
   "$SEATRIAL_BIN/seatrial" --progress plain "$@" 3>&-
 }
 
+# typed TEXT COMMAND...: at a terminal.
+typed() {
+  "$SEATRIAL_BIN/rig_pty" "${@:2}" <<<"$1" 3>&-
+}
+
 # Of machines: "NAME STATE" sorted, in one line.
 states() {
   seatrial machines status --format json | jq -r 'select(.kind == "machine") | .name + " " + .state' | sort | paste -sd ,
@@ -83,6 +88,37 @@ all_run="loaders-1 running,replicas-1 running,replicas-2 running,replicas-3 runn
   run -0 seatrial machines down
   [ -z "$(seatrial machines ls --all --format json)" ]
   [ "$(seen requests)" -gt "$before" ]
+}
+
+@test "what machines cost is said, asked above a limit, and refused where nobody can be asked" {
+  # Prices of our own, in which one type is missing.
+  echo 'us-east-2: {i3.2xlarge: 3.5}' >prices.yaml
+  sed -i 's/  provider: ec2/&\n  prices: prices.yaml/' deployment.yaml
+  run -2 seatrial machines up
+  [[ $output == *"5 machines would cost 14.00 USD per hour, without disks, addresses and traffic; what 1 of 5 machines cost is not known: the table of prices has no c5.2xlarge in us-west-2; above 10 USD per hour"*"--yes wants it"* ]]
+  [ -z "$(states)" ]
+  run -0 seatrial machines up --yes
+  run -0 seatrial machines status
+  [[ $output == *"USD/HOUR"*" 3.50"*" unknown"* || $output == *"USD/HOUR"*" unknown"*" 3.50"* ]]
+  [[ $output == *"cost: 14.00 USD per hour, "*" USD since the machines were last started, without disks, addresses and traffic; what 1 of 5 "* ]]
+  [ "$(seatrial machines ls --format json | jq -c .usd_per_hour | sort | paste -sd ' ')" = "3.5 3.5 3.5 3.5 null" ]
+  # What runs already is no question; what would be started is one.
+  run -0 seatrial machines up
+  run -0 seatrial machines stop
+  run -0 seatrial machines status
+  [[ $output != *cost:* && $output != *3.50* ]]
+  run -2 seatrial machines start
+  [[ $output == *"14.00 USD per hour"* ]]
+  sed -i 's/  prices: .*/  cost_limit_usd_per_hour: 2/' deployment.yaml
+  run -2 seatrial machines start
+  [[ $output == *"5 machines would cost 2.836 USD per hour, without disks, addresses and traffic; above 2 USD"* ]]
+  # At a terminal one is asked.
+  run -1 typed n "$SEATRIAL_BIN/seatrial" machines start
+  [[ $output == *"Go on? [y/N]"*"nothing was made or started"* ]]
+  [ "$(states)" = "${all_run//running/stopped}" ]
+  run -0 typed y "$SEATRIAL_BIN/seatrial" machines start
+  [ "$(states)" = "$all_run" ]
+  run -0 seatrial machines down
 }
 
 @test "a group of our own lets in SSH from the runner, its machines, and those of the other region" {

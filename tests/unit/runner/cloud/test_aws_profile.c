@@ -167,7 +167,7 @@ static void addresses_of_services_are_read(void **state) {
         struct error err = ERROR_NULL;
         struct aws_url url;
         char text[400] = "";
-        int r = aws_url_of_ec2(cases[i].region, cases[i].endpoint, &url, &err);
+        int r = aws_url_of("ec2", cases[i].region, cases[i].endpoint, &url, &err);
         if (r == 0)
             snprintf(text, sizeof text, "%d %s %u", url.tls, url.host, url.port);
         assert_string_equal(text, cases[i].wanted ? cases[i].wanted : "");

@@ -133,6 +133,13 @@ static void mistakes_are_named_with_their_place(void **state) {
          "d.yaml:1:46: 'image' must be an image of EC2, not the text 'debian'"},
         {"testbed: {provider: ec2, fleets: {f: {regions: {a-1: 257}}}}",
          "d.yaml:1:54: 'a-1' must be a whole number from 1 to 256, not the number 257"},
+        {"testbed: {provider: ec2, fleets: {f: {disk: {size: 100}}}}",
+         "d.yaml:1:52: a disk's 'size' must be whole GiB, such as 100g, at most 65536g"},
+        {"testbed: {provider: ec2, fleets: {f: {disk: {type: gp3, speed: 1}}}}",
+         "d.yaml:1:57: unknown key 'speed' in a fleet's disk"},
+        {"testbed: {cost_limit_usd_per_hour: 0}",
+         "d.yaml:1:36: 'cost_limit_usd_per_hour' must be a whole number from 1 to 1000000, not the "
+         "number 0"},
         {"testbed: {ssh_from: [0.0.0.0/0]}",
          "d.yaml:1:21: 'ssh_from' must be networks, not '0.0.0.0/0'"},
         {"testbed: {fleets: {f: {regions: {us-east-2: 1}, instance_type: t, image: ami-1}}}",

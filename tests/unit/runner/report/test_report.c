@@ -352,7 +352,8 @@ static void the_summary_keeps_its_promises_to_scripts(void **state) {
         "\"host\":\"local\",\"image\":null,\"image_digest\":null,\"image_id\":\"sha256:1\","
         "\"memory_limit_bytes\":1048576,\"name\":\"r1\",\"oom_killed\":false,\"restarts\":0,"
         "\"role\":\"replica\","
-        "\"service\":\"replica\",\"signal\":11}],\"left_behind\":[\"container r1 on host local\"],"
+        "\"service\":\"replica\",\"signal\":11}],\"cost\":null,\"left_behind\":[\"container r1 on "
+        "host local\"],"
         "\"load\":null,\"name\":\"demo\",\"reasons\":[\"r1 on local was ended by signal 11 "
         "(Segmentation fault), in main at x.c:7; core dump in "
         "'local/r1/cores/core.1'\"],\"resources\":null,\"run\":\"0123abcd\",\"schema\":1,"
@@ -363,6 +364,32 @@ static void the_summary_keeps_its_promises_to_scripts(void **state) {
     assert_non_null(strstr(buffer_string(&shown), "verdict     crashed\n"));
     assert_non_null(strstr(buffer_string(&shown), "    | one\n    | \\x1b[2Jtwo\n"));
     assert_non_null(strstr(buffer_string(&shown), "LEFT BEHIND container r1 on host local"));
+}
+
+static void what_machines_cost_is_told_and_what_is_not_known_too(void **state) {
+    (void)state;
+    struct report_cost cost = {.machines = 3,
+                               .per_hour_micros = 2400000,
+                               .before_micros = 1000000,
+                               .run_ns = INT64_C(1800) * 1000000000,
+                               .left_out = "disks"};
+    cleanup(buffer_deinit) struct buffer shown;
+    buffer_init(&shown, 10000);
+    report_cost_text(&cost, &shown);
+    assert_string_equal(buffer_string(&shown),
+                        "cost        2.400 USD per hour: 1.20 USD for this run, 2.20 USD since the "
+                        "machines were last started\n  without   disks\n");
+    cost.unknown = 3;
+    cost.unknown_type = "x9 in a-1";
+    buffer_clear(&shown);
+    report_cost_text(&cost, &shown);
+    assert_string_equal(buffer_string(&shown),
+                        "cost        3 of 3 machines have no known price: x9 in a-1\n");
+    cleanup(json_freep) struct json *o = report_cost_json(&cost);
+    cleanup_free char *text = json_to_text(o, JSON_LINE);
+    assert_string_equal(text, "{\"at_most\":false,\"left_out\":\"disks\",\"machines\":3,"
+                              "\"machines_of_unknown_price\":3,\"usd_of_run\":null,"
+                              "\"usd_per_hour\":null,\"usd_so_far\":null}");
 }
 
 static void a_load_report_of_the_wrong_shape_is_refused(void **state) {
@@ -415,6 +442,7 @@ int main(void) {
         cmocka_unit_test(loaders_and_prepare_services_may_end_by_themselves),
         cmocka_unit_test(the_crash_that_is_known_best_is_told_first),
         cmocka_unit_test(the_summary_keeps_its_promises_to_scripts),
+        cmocka_unit_test(what_machines_cost_is_told_and_what_is_not_known_too),
         cmocka_unit_test(a_load_report_of_the_wrong_shape_is_refused),
         cmocka_unit_test(overlapping_spans_get_rows_of_their_own),
     };
