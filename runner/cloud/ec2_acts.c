@@ -192,14 +192,15 @@ int ec2_region_groups(struct ec2_region *r, struct error *err) {
 /* ---- making ---- */
 
 static int make(struct ec2_region *r, const struct machine_wish *wish, struct error *err) {
-    cleanup_free char *image = NULL, *group = NULL;
-    if (ec2_image(r->ec2, wish, r->task, &image, err) < 0 ||
+    struct ec2_image image;
+    cleanup_free char *group = NULL;
+    if (ec2_image_find(r->ec2, wish, r->task, &image, err) < 0 ||
         ensure_group(r, wish->region->subnet, r->task, &group, err) < 0)
         return error_wrap(err, "fleet '%s'", wish->fleet->name);
     struct ec2_make what = {.wish = wish,
                             .settings = &r->provider->locked,
                             .group = group,
-                            .image = image,
+                            .image = &image,
                             .expires_s = r->expires_s};
     struct task task = making();
     return task_check(r->task, err) < 0 ? -1 : ec2_make_machines(r->ec2, &what, &task, err);
@@ -234,16 +235,16 @@ int ec2_region_check(struct ec2_region *r, struct error *err) {
     const struct deployment *d = deployment_of(r);
     for (size_t f = 0; f < d->testbed.fleet_count; f++)
         for (size_t k = 0; k < d->testbed.fleets[f].region_count; k++) {
-            cleanup_free char *image = NULL;
+            struct ec2_image image;
             struct machine_wish wish = {&d->testbed.fleets[f], &d->testbed.fleets[f].regions[k],
                                         (size_t)d->testbed.fleets[f].regions[k].count};
             if (!text_equal(wish.region->name, r->name))
                 continue;
-            if (ec2_image(r->ec2, &wish, r->task, &image, err) < 0)
+            if (ec2_image_find(r->ec2, &wish, r->task, &image, err) < 0)
                 return error_wrap(err, "fleet '%s'", wish.fleet->name);
             struct ec2_make what = {.wish = &wish,
                                     .settings = &r->provider->locked,
-                                    .image = image,
+                                    .image = &image,
                                     .expires_s = r->expires_s,
                                     .dry_run = true};
             if (ec2_make_machines(r->ec2, &what, r->task, err) < 0)

@@ -14,27 +14,32 @@ enum { TOKEN_BYTES = 12 };
 /* ---- images ---- */
 
 struct newest {
-    char created[40], id[64];
+    char created[40];
+    struct ec2_image image;
 };
 
 static int look_at_images(void *arg, const struct xml_node *root, struct error *err) {
     (void)err;
     struct newest *newest = arg;
-    for (const struct xml_node *image = xml_find(root, "imagesSet.item"); image;
-         image = xml_another(image)) {
-        const char *created = xml_text(image, "creationDate"), *id = xml_text(image, "imageId");
-        if (!text_starts(id, "ami-") || strlen(id) >= sizeof newest->id ||
+    for (const struct xml_node *item = xml_find(root, "imagesSet.item"); item;
+         item = xml_another(item)) {
+        const char *created = xml_text(item, "creationDate"), *id = xml_text(item, "imageId");
+        const char *device = xml_text(item, "rootDeviceName");
+        struct ec2_image *image = &newest->image;
+        if (!text_starts(id, "ami-") || strlen(id) >= sizeof image->id ||
             strcmp(created, newest->created) < 0)
             continue;
+        bool fits = text_starts(device, "/") && strlen(device) < sizeof image->root_device;
         snprintf(newest->created, sizeof newest->created, "%s", created);
-        snprintf(newest->id, sizeof newest->id, "%s", id);
+        snprintf(image->id, sizeof image->id, "%s", id);
+        snprintf(image->root_device, sizeof image->root_device, "%s", fits ? device : "");
     }
     return 0;
 }
 
 /* "OWNER/PATTERN": the newest that is available. */
-static int find_image(struct ec2 *ec2, const char *name, const struct task *task, char **ret,
-                      struct error *err) {
+static int find_newest(struct ec2 *ec2, const char *name, const struct task *task,
+                       struct ec2_image *ret, struct error *err) {
     cleanup(ec2_request_deinit) struct ec2_request request = EC2_REQUEST_NULL;
     struct newest newest = {.created = ""};
     const char *slash = strchr(name, '/');
@@ -45,7 +50,7 @@ static int find_image(struct ec2 *ec2, const char *name, const struct task *task
     ec2_filter(&request, "state", "available");
     if (ec2_sweep(ec2, &request, task, look_at_images, &newest, err) < 0)
         return -1;
-    if (!newest.id[0]) {
+    if (!newest.image.id[0]) {
         error_set(err, ERROR_NOT_FOUND, "%s has no image '%s' of owner '%s'", ec2_region(ec2),
                   slash + 1, owner);
         return error_hint(err,
@@ -53,16 +58,58 @@ static int find_image(struct ec2 *ec2, const char *name, const struct task *task
                           "has another; `aws ec2 describe-images --owners %s` lists them",
                           owner);
     }
-    *ret = text_dup(newest.id);
+    *ret = newest.image;
     return 0;
 }
 
-int ec2_image(struct ec2 *ec2, const struct machine_wish *wish, const struct task *task, char **ret,
-              struct error *err) {
-    const char *image = wish->region->image ? wish->region->image : wish->fleet->image;
-    if (text_starts(image, "name:"))
-        return find_image(ec2, image + strlen("name:"), task, ret, err);
-    *ret = text_starts(image, "ssm:") ? text_format("resolve:%s", image) : text_dup(image);
+static int look_up(struct ec2 *ec2, const char *id, const struct task *task, struct ec2_image *ret,
+                   struct error *err) {
+    cleanup(ec2_request_deinit) struct ec2_request request = EC2_REQUEST_NULL;
+    struct newest newest = {.created = ""};
+    ec2_request_init(&request, "DescribeImages");
+    ec2_add(&request, id, "ImageId.1");
+    if (ec2_sweep(ec2, &request, task, look_at_images, &newest, err) < 0)
+        return -1;
+    if (!newest.image.id[0]) {
+        error_set(err, ERROR_NOT_FOUND, "%s has no image '%s'", ec2_region(ec2), id);
+        return error_hint(err, "images are of a region: say an 'image' in the fleet's region");
+    }
+    *ret = newest.image;
+    return 0;
+}
+
+/* By which name the image has its root disk: a mapping of that name changes it. */
+static int find_root_device(struct ec2 *ec2, const struct machine_wish *wish, const char *image,
+                            const struct task *task, struct ec2_image *ret, struct error *err) {
+    if (!ret->root_device[0] && text_starts(image, "ami-") && look_up(ec2, image, task, ret, err))
+        return -1;
+    if (ret->root_device[0])
+        return 0;
+    error_set(err, ERROR_CONFIG, "by which device '%s' has its root disk is not known", image);
+    return error_hint(err,
+                      "say it in fleets.%s.disk.device: /dev/sda1 (Ubuntu), /dev/xvda (Amazon "
+                      "Linux, Debian)",
+                      wish->fleet->name);
+}
+
+int ec2_image_find(struct ec2 *ec2, const struct machine_wish *wish, const struct task *task,
+                   struct ec2_image *ret, struct error *err) {
+    const char *said = wish->region->image ? wish->region->image : wish->fleet->image;
+    const struct deployment_disk *disk = &wish->fleet->disk;
+    struct ec2_image image = {.root_device = ""};
+    if (text_starts(said, "name:")) {
+        if (find_newest(ec2, said + strlen("name:"), task, &image, err) < 0)
+            return -1;
+    } else {
+        snprintf(image.id, sizeof image.id, "%s%s", text_starts(said, "ssm:") ? "resolve:" : "",
+                 said);
+    }
+    if (disk->device)
+        snprintf(image.root_device, sizeof image.root_device, "%s", disk->device);
+    else if (deployment_disk_given(disk) &&
+             find_root_device(ec2, wish, said, task, &image, err) < 0)
+        return -1;
+    *ret = image;
     return 0;
 }
 
@@ -78,7 +125,8 @@ static void newborn_deinit(struct newborn *n) {
     buffer_wipe(&n->user_data);
 }
 
-static int prepare(const struct provider_settings *settings, struct newborn *n, struct error *err) {
+static int prepare(const struct ec2_make *make, struct newborn *n, struct error *err) {
+    const struct provider_settings *settings = make->settings;
     const struct deployment *d = settings->deployment;
     unsigned char seed[HOST_KEY_SEED_SIZE];
     cleanup(buffer_wipe) struct buffer key, text;
@@ -94,7 +142,8 @@ static int prepare(const struct provider_settings *settings, struct newborn *n, 
                              .public_key = buffer_string(&public),
                              .authorized_key = settings->authorized_key,
                              .user = d->testbed.user ? d->testbed.user : "ubuntu",
-                             .time_to_live_sec = live ? live : PROVIDER_TIME_TO_LIVE_SEC};
+                             .time_to_live_sec = live ? live : PROVIDER_TIME_TO_LIVE_SEC,
+                             .instance_store = !make->wish->fleet->no_instance_store};
     if (user_data_write(&what, &text, err) < 0)
         return -1;
     base64_encode(text.data, text.size, &n->user_data);
@@ -112,6 +161,22 @@ static void add_network(struct ec2_request *request, const struct ec2_make *make
         ec2_add(request, subnet, "NetworkInterface.1.SubnetId");
     ec2_add(request, public ? "true" : "false", "NetworkInterface.1.AssociatePublicIpAddress");
     ec2_add(request, "true", "NetworkInterface.1.DeleteOnTermination");
+}
+
+static void add_disk(struct ec2_request *request, const struct ec2_make *make) {
+    const struct deployment_disk *disk = &make->wish->fleet->disk;
+    if (!deployment_disk_given(disk))
+        return;
+    ec2_add(request, make->image->root_device, "BlockDeviceMapping.1.DeviceName");
+    ec2_add(request, "true", "BlockDeviceMapping.1.Ebs.DeleteOnTermination");
+    if (disk->size_gib)
+        ec2_add_int(request, disk->size_gib, "BlockDeviceMapping.1.Ebs.VolumeSize");
+    if (disk->type)
+        ec2_add(request, disk->type, "BlockDeviceMapping.1.Ebs.VolumeType");
+    if (disk->iops)
+        ec2_add_int(request, disk->iops, "BlockDeviceMapping.1.Ebs.Iops");
+    if (disk->throughput_mib)
+        ec2_add_int(request, disk->throughput_mib, "BlockDeviceMapping.1.Ebs.Throughput");
 }
 
 static void add_all_tags(struct ec2_request *request, const struct ec2_make *make,
@@ -135,7 +200,7 @@ static void write_request(const struct ec2_make *make, const struct newborn *n, 
     const struct deployment_fleet *fleet = make->wish->fleet;
     const char *key_name = make->settings->deployment->credentials.ssh_key_name;
     ec2_request_init(request, "RunInstances");
-    ec2_add(request, make->image, "ImageId");
+    ec2_add(request, make->image->id, "ImageId");
     ec2_add(request, fleet->instance_type, "InstanceType");
     ec2_add_int(request, (int64_t)make->wish->count, "MinCount");
     ec2_add_int(request, (int64_t)make->wish->count, "MaxCount");
@@ -158,6 +223,7 @@ static void write_request(const struct ec2_make *make, const struct newborn *n, 
     }
     if (make->dry_run)
         ec2_add(request, "true", "DryRun");
+    add_disk(request, make);
     add_network(request, make);
     add_all_tags(request, make, n->host_key);
 }
@@ -252,7 +318,7 @@ int ec2_make_machines(struct ec2 *ec2, const struct ec2_make *make, const struct
     cleanup_free char *pending = events->pending(events->arg, fleet, region);
     if (pending)
         snprintf(n.token, sizeof n.token, "%s", pending);
-    if (prepare(make->settings, &n, err) < 0)
+    if (prepare(make, &n, err) < 0)
         return -1;
     if (!make->dry_run && tell(make, "make", region, n.token, err) < 0)
         return -1;

@@ -6,18 +6,24 @@
 #include "runner/cloud/ec2.h"
 #include "runner/cloud/provider.h"
 
+struct ec2_image {
+    char id[256];         /* what RunInstances takes: "ami-...", "resolve:ssm:/..." */
+    char root_device[64]; /* "/dev/sda1"; "" where EC2 was not asked */
+};
+
 struct ec2_make {
     const struct machine_wish *wish;
     const struct provider_settings *settings;
     const char *group; /* the security group's id */
-    const char *image; /* of ec2_image */
+    const struct ec2_image *image;
     int64_t expires_s;
     bool dry_run;
 };
 
-/* What RunInstances takes for an image: "ami-...", "resolve:ssm:/..."; a name is looked up. */
-int ec2_image(struct ec2 *ec2, const struct machine_wish *wish, const struct task *task, char **ret,
-              struct error *err);
+/* The wish's image. EC2 is asked for the newest of a name, and for what a disk of a chosen size
+ * needs; ERROR_CONFIG where it cannot tell that. */
+int ec2_image_find(struct ec2 *ec2, const struct machine_wish *wish, const struct task *task,
+                   struct ec2_image *ret, struct error *err);
 
 /*
  * All machines of the wish or none. Where capacity lacks, the fleet's other zones are tried, then

@@ -30,6 +30,26 @@ static const char unit[] = "[Unit]\n"
                            "[Install]\n"
                            "WantedBy=multi-user.target\n";
 
+/* seatrial-disks.sh, as it was when the program was built. */
+extern const char seatrial_disks_sh[];
+
+/* An engine whose disks are not there must not start on others. */
+static const char disks_unit[] = "[Unit]\n"
+                                 "Description=Instance store for the engine's data\n"
+                                 "Before=docker.service docker.socket containerd.service\n"
+                                 "[Service]\n"
+                                 "Type=oneshot\n"
+                                 "RemainAfterExit=yes\n"
+                                 "ExecStart=/usr/local/sbin/seatrial-disks\n"
+                                 "[Install]\n"
+                                 "WantedBy=multi-user.target\n"
+                                 "RequiredBy=docker.service containerd.service\n";
+
+static const char disks[] =
+    "systemctl daemon-reload\n"
+    "systemctl stop docker.socket docker.service containerd.service 2>/dev/null\n"
+    "systemctl enable --now seatrial-disks\n";
+
 static const char engine[] =
     "if ! command -v dockerd >/dev/null; then\n"
     "  if command -v apt-get >/dev/null; then\n"
@@ -74,10 +94,16 @@ static void write_all(struct yaml_writer *w, const struct user_data *what, const
     yaml_begin(w, YAML_SEQUENCE, YAML_BLOCK);
     write_file(w, "/usr/local/sbin/seatrial-time-to-live", "0755", script);
     write_file(w, "/etc/systemd/system/seatrial-time-to-live.service", "0644", unit);
+    if (what->instance_store) {
+        write_file(w, "/usr/local/sbin/seatrial-disks", "0755", seatrial_disks_sh);
+        write_file(w, "/etc/systemd/system/seatrial-disks.service", "0644", disks_unit);
+    }
     yaml_end(w);
     yaml_key(w, "runcmd");
     yaml_begin(w, YAML_SEQUENCE, YAML_BLOCK);
     yaml_text(w, "systemctl enable --now seatrial-time-to-live");
+    if (what->instance_store)
+        yaml_text(w, disks);
     yaml_text(w, group);
     yaml_text(w, engine);
     yaml_end(w);

@@ -361,6 +361,37 @@ static void an_image_is_the_newest_of_its_name_or_none(void **state) {
     assert_int_equal(count_of(fake_received(), "&ImageId=ami-8&"), 1);
 }
 
+/* EC2 is asked by which device the image has it, and only where that is wanted. */
+static void a_root_disk_of_a_chosen_size_is_the_images_root_device(void **state) {
+    (void)state;
+    static const struct fake_step script[] = {
+        LOOK(NOBODY),
+        ASK("<x><imagesSet><item><imageId>ami-1</imageId><rootDeviceName>/dev/xvda</rootDeviceName>"
+            "</item></imagesSet></x>"),
+        ENSURE_GROUP,
+        ASK(MADE),
+        LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
+        DONE,
+        LOOK(NOBODY),
+        ASK("<x><imagesSet/></x>"),
+        FAKE_END()};
+    struct fixture f;
+    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
+    start(&f, script, "1}, disk: {size: 100g, type: gp3, iops: 6000, throughput_mib: 500}");
+    bring_up(&f, &machines);
+    machines_deinit(&machines);
+    assert_int_equal(up(&f, &machines), -1);
+    assert_error(&f, ERROR_NOT_FOUND, "fleet 'r': a-1 has no image 'ami-1'");
+    end(&f);
+    assert_int_equal(
+        count_of(fake_received(),
+                 "&BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda"
+                 "&BlockDeviceMapping.1.Ebs.DeleteOnTermination=true"
+                 "&BlockDeviceMapping.1.Ebs.VolumeSize=100&BlockDeviceMapping.1.Ebs.VolumeType=gp3"
+                 "&BlockDeviceMapping.1.Ebs.Iops=6000&BlockDeviceMapping.1.Ebs.Throughput=500&"),
+        1);
+}
+
 static void what_no_zone_has_is_said_of_each(void **state) {
     (void)state;
     static const struct fake_step script[] = {LOOK(NOBODY), ENSURE_GROUP,
@@ -492,6 +523,7 @@ int main(void) {
         cmocka_unit_test(a_lost_answer_makes_no_second_machine),
         cmocka_unit_test(where_capacity_lacks_other_zones_are_tried),
         cmocka_unit_test(an_image_is_the_newest_of_its_name_or_none),
+        cmocka_unit_test(a_root_disk_of_a_chosen_size_is_the_images_root_device),
         cmocka_unit_test(what_no_zone_has_is_said_of_each),
         cmocka_unit_test(spot_machines_are_replaced_on_demand_only_where_it_is_said),
         cmocka_unit_test(a_quota_is_an_error_and_a_machine_that_ends_is_named),

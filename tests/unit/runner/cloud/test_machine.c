@@ -179,6 +179,32 @@ static void user_data_has_a_limit_and_is_yaml(void **state) {
     assert_non_null(strstr(script->text, "$(date +%s) + 3600))"));
 }
 
+/* Before the engine is made or started, by the script that tests/rig/ec2/disks.bats runs. */
+static void user_data_has_the_instance_store_made_ready_for_the_engine(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct user_data what = {.private_key = "P", .public_key = "p", .user = "u"};
+    for (int wanted = 0; wanted < 2; wanted++) {
+        cleanup(buffer_deinit) struct buffer text;
+        cleanup(yaml_tree_freep) struct yaml_tree *tree = NULL;
+        buffer_init(&text, USER_DATA_MAX);
+        what.instance_store = wanted;
+        assert_int_equal(user_data_write(&what, &text, &err), 0);
+        assert_int_equal(yaml_parse("u", text.data, text.size, &tree, &err), 0);
+        const struct yaml_node *files = yaml_find(yaml_root(tree), "write_files");
+        assert_int_equal(files->count, wanted ? 4 : 2);
+        if (!wanted)
+            continue;
+        assert_string_equal(yaml_find(files->items[2], "path")->text,
+                            "/usr/local/sbin/seatrial-disks");
+        assert_true(text_starts(yaml_find(files->items[2], "content")->text, "#!/bin/sh\n"));
+        assert_non_null(strstr(yaml_find(files->items[3], "content")->text,
+                               "RequiredBy=docker.service containerd.service\n"));
+        assert_true(strstr(text.data, "enable --now seatrial-disks") <
+                    strstr(text.data, "command -v dockerd"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_machines_of_a_fleet_are_its_hosts),
@@ -186,6 +212,7 @@ int main(void) {
         cmocka_unit_test(a_group_lets_in_the_runner_the_group_and_its_peers_only),
         cmocka_unit_test(a_host_key_is_one_for_openssh),
         cmocka_unit_test(user_data_has_a_limit_and_is_yaml),
+        cmocka_unit_test(user_data_has_the_instance_store_made_ready_for_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
