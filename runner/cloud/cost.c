@@ -118,9 +118,10 @@ void cost_write_deployment(const struct deployment *d, const struct prices *pric
             const struct deployment_fleet *fleet = &d->testbed.fleets[f];
             const struct deployment_region *region = &fleet->regions[r];
             struct price price = price_feared(fleet, region, prices);
-            buffer_format(out, "machines %s: %" PRId64 " of %s in %s, %s", fleet->name,
-                          region->count, fleet->instance_type, region->name,
-                          fleet->market == DEPLOYMENT_MARKET_SPOT ? "spot" : "on demand");
+            buffer_format(out, "machines of fleet %s: %" PRId64 " of %s in %s, %s, image %s",
+                          fleet->name, region->count, fleet->instance_type, region->name,
+                          fleet->market == DEPLOYMENT_MARKET_SPOT ? "spot" : "on demand",
+                          region->image ? region->image : fleet->image);
             if (price.micros == PRICE_UNKNOWN)
                 buffer_text(out, ": their price is not known\n");
             else {

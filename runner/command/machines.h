@@ -89,6 +89,10 @@ int machines_prices(const struct deployment *deployment, struct prices **ret, st
 int machines_confirm(struct machines_session *session, bool yes, const struct task *task,
                      struct error *err);
 
+/* What the session's machines cost now, for a report; false where nobody pays by the hour. What
+ * `ret` points to lives until the end of the process. */
+bool machines_report_cost(const struct machines_session *session, struct report_cost *ret);
+
 /* ---- the machines of a trial (machines_trial.c) ---- */
 
 /*
@@ -102,12 +106,18 @@ int machines_find(const struct command_context *context, const struct command_fi
 int machines_check_stop(const struct deployment *deployment, struct error *err);
 
 /*
- * The same for a trial. With `make` what is missing is made and what is stopped is started; without
- * it all have to run. `stop`: afterwards they are to be stopped, which is checked. The session's
- * own provider is NULL where there is nothing to look after.
+ * The same for a trial. With `make` what is missing is made and what is stopped is started, if what
+ * they cost is wanted (machines_confirm); without it all have to run. `stop`: afterwards they are
+ * to be stopped, which is checked. The session's own provider is NULL where there is nothing to
+ * look after.
  */
+struct machines_wanted {
+    bool make, stop;
+    bool yes; /* whatever they cost */
+};
 int machines_for_trial(const struct command_context *context, const struct command_files *files,
-                       bool make, bool stop, struct machines_session *session, struct error *err);
+                       const struct machines_wanted *wanted, struct machines_session *session,
+                       struct error *err);
 /* Until SSH lets us in and the engine answers on each. */
 int machines_await(struct machines_session *session, struct testbed *testbed, struct error *err);
 /* After the trial, which ended with `status`: stops them, or says until when they run. Returns the
@@ -126,9 +136,9 @@ void machines_know_keys(const struct machines_session *session, struct machines 
 void machines_set_key(struct machines_session *session, const char *id, const char *key,
                       bool pinned);
 
-/* What will become of them, for `plan`. Pure. */
-void machines_write_plan(const struct deployment *deployment, bool make, bool stop,
-                         struct buffer *out);
+/* What will become of them, and what they cost, for `plan`. */
+int machines_write_plan(const struct deployment *deployment, const struct machines_wanted *wanted,
+                        struct buffer *out, struct error *err);
 
 /*
  * Looks after them while a trial runs (machines_care.c): renews their time to live, with EC2 and on
@@ -154,4 +164,4 @@ int machines_care_for(const struct command_context *context, const struct comman
 void machines_care_deinit(struct machines_care *care);
 
 /* For `up`: all of it, so that hosts can be looked at. */
-int machines_make_ready(const struct command_context *context, struct error *err);
+int machines_make_ready(const struct command_context *context, bool yes, struct error *err);

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -90,4 +91,25 @@ int machines_confirm(struct machines_session *s, bool yes, const struct task *ta
               buffer_string(&sentence), limit);
     return error_hint(err, "--yes wants it; testbed.cost_limit_usd_per_hour is the limit, and "
                            "testbed.prices names a table with other prices");
+}
+
+bool machines_report_cost(const struct machines_session *s, struct report_cost *ret) {
+    static char unknown_type[sizeof((struct cost *)0)->unknown_type];
+    cleanup(prices_freep) struct prices *prices = NULL;
+    struct error ignored = ERROR_NULL; /* the same table has been read before, to confirm */
+    if (!s->provider || machines_prices(s->files.deployment, &prices, &ignored) < 0)
+        return false;
+    struct cost cost =
+        cost_of_machines(&s->machines, prices, clock_wall().ns / (int64_t)NS_PER_SEC);
+    if (cost.machines == 0)
+        return false;
+    memcpy(unknown_type, cost.unknown_type, sizeof unknown_type);
+    *ret = (struct report_cost){.machines = cost.machines,
+                                .per_hour_micros = cost.per_hour_micros,
+                                .before_micros = cost.so_far_micros,
+                                .at_most = cost.at_most,
+                                .unknown = cost.unknown,
+                                .unknown_type = unknown_type,
+                                .left_out = cost_left_out};
+    return true;
 }

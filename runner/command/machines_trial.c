@@ -34,22 +34,20 @@ int machines_find(const struct command_context *context, const struct command_fi
 
 /* ---- before ---- */
 
-void machines_write_plan(const struct deployment *d, bool make, bool stop, struct buffer *out) {
+int machines_write_plan(const struct deployment *d, const struct machines_wanted *wanted,
+                        struct buffer *out, struct error *err) {
+    cleanup(prices_freep) struct prices *prices = NULL;
     if (d->testbed.provider != DEPLOYMENT_EC2)
-        return;
-    for (size_t f = 0; f < d->testbed.fleet_count; f++)
-        for (size_t r = 0; r < d->testbed.fleets[f].region_count; r++) {
-            const struct deployment_fleet *fleet = &d->testbed.fleets[f];
-            const struct deployment_region *region = &fleet->regions[r];
-            buffer_format(out, "machines of fleet %s: %lld of %s in %s, %s, image %s\n",
-                          fleet->name, (long long)region->count, fleet->instance_type, region->name,
-                          fleet->market == DEPLOYMENT_MARKET_SPOT ? "spot" : "on demand",
-                          region->image ? region->image : fleet->image);
-        }
-    buffer_text(out, make ? "those that are missing are made, those that are stopped are started; "
-                          : "all of them have to run already; ");
-    buffer_text(out, stop ? "they are stopped after the run\n\n"
-                          : "they are left running after the run\n\n");
+        return 0;
+    if (machines_prices(d, &prices, err) < 0)
+        return -1;
+    cost_write_deployment(d, prices, out);
+    buffer_text(out, wanted->make
+                         ? "those that are missing are made, those that are stopped are started; "
+                         : "all of them have to run already; ");
+    buffer_text(out, wanted->stop ? "they are stopped after the run\n\n"
+                                  : "they are left running after the run\n\n");
+    return 0;
 }
 
 int machines_check_stop(const struct deployment *d, struct error *err) {
@@ -85,8 +83,10 @@ static int check_all_run(const struct deployment *d, struct error *err) {
                            "machines up`");
 }
 
-static int bring_up(struct machines_session *s, struct error *err) {
+static int bring_up(struct machines_session *s, bool yes, struct error *err) {
     struct task task = command_task();
+    if (machines_confirm(s, yes, &task, err) < 0)
+        return -1;
     if (s->provider->kind->up(s->provider, true, &task, &s->machines, err) < 0) {
         if (err->kind == ERROR_CANCELLED)
             error_hint(err, "what was made is left running: `seatrial machines status` shows it, "
@@ -99,15 +99,17 @@ static int bring_up(struct machines_session *s, struct error *err) {
 }
 
 int machines_for_trial(const struct command_context *context, const struct command_files *files,
-                       bool make, bool stop, struct machines_session *s, struct error *err) {
-    if (stop && machines_check_stop(files->deployment, err) < 0)
+                       const struct machines_wanted *wanted, struct machines_session *s,
+                       struct error *err) {
+    if (wanted->stop && machines_check_stop(files->deployment, err) < 0)
         return -1;
     if (files->deployment->testbed.provider != DEPLOYMENT_EC2)
         return 0;
-    if (machines_open_with(context, files, make ? MACHINES_MAKE : MACHINES_LOOK, s, err) < 0)
+    if (machines_open_with(context, files, wanted->make ? MACHINES_MAKE : MACHINES_LOOK, s, err) <
+        0)
         return -1;
-    if (make)
-        return bring_up(s, err);
+    if (wanted->make)
+        return bring_up(s, wanted->yes, err);
     return list(s, err) < 0 ? -1 : check_all_run(files->deployment, err);
 }
 
@@ -145,7 +147,8 @@ int machines_await(struct machines_session *s, struct testbed *testbed, struct e
     return 0;
 }
 
-int machines_make_ready(const struct command_context *context, struct error *err) {
+int machines_make_ready(const struct command_context *context, bool yes, struct error *err) {
+    const struct machines_wanted wanted = {.make = true, .yes = yes};
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
     cleanup(testbed_closep) struct testbed *testbed = NULL;
@@ -153,7 +156,7 @@ int machines_make_ready(const struct command_context *context, struct error *err
         return -1;
     if (files.deployment->testbed.provider != DEPLOYMENT_EC2)
         return 0;
-    return machines_for_trial(context, &files, true, false, &s, err) < 0 ||
+    return machines_for_trial(context, &files, &wanted, &s, err) < 0 ||
                    command_testbed(context, &files, &testbed, err) < 0 ||
                    machines_await(&s, testbed, err) < 0
                ? -1

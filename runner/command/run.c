@@ -28,8 +28,15 @@ enum {
     OPTION_REPEAT,
     OPTION_RESUME,
     OPTION_BREAK_LOCK,
+    OPTION_YES,
     OPTION_WAIT,
 };
+
+#define YES                                                                                        \
+    {                                                                                              \
+        "yes", OPTION_YES, NULL, 0,                                                                \
+            "ask nothing: what the machines cost is wanted (provider ec2)", 0                      \
+    }
 
 static const struct argp_option options[] = {
     {"no-build", OPTION_NO_BUILD, "replica|loader", OPTION_ARG_OPTIONAL,
@@ -66,6 +73,7 @@ static const struct argp_option options[] = {
      "their "
      "time to live is over",
      0},
+    YES,
     {"frozen", OPTION_FROZEN, NULL, 0,
      "build nothing: only the images that seatrial.lock names may run", 0},
     {"repeat", OPTION_REPEAT, "N", OPTION_HIDDEN, NULL, 0},
@@ -96,7 +104,7 @@ static const struct {
 
 struct run_arguments {
     struct plan_options plan;
-    bool clean_remote, break_lock, use_existing, stop_machines;
+    bool clean_remote, break_lock, use_existing, stop_machines, yes;
     uint64_t health_timeout_ns, disk_free_bytes_min;
     char *resume; /* RUN; owned */
     size_t given; /* options */
@@ -147,6 +155,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     case OPTION_MIN_DISK: min_disk(state, arg, &a->disk_free_bytes_min); break;
     case OPTION_USE_EXISTING: a->use_existing = true; break;
     case OPTION_STOP_MACHINES: a->stop_machines = true; break;
+    case OPTION_YES: a->yes = true; break;
     case OPTION_FROZEN: a->plan.frozen = true; break;
     case OPTION_REPEAT: argp_error(state, "--repeat is not supported yet"); break;
     case 'd':
@@ -248,6 +257,11 @@ static int run_there(struct command_context *context, const struct command_files
     return command_carry_out(context, files, testbed, &a->plan, settings);
 }
 
+static struct machines_wanted wanted_of(const struct run_arguments *a) {
+    return (struct machines_wanted){
+        .make = !a->use_existing, .stop = a->stop_machines, .yes = a->yes};
+}
+
 static int begin_run(struct command_context *context, struct run_arguments *a) {
     struct error err = ERROR_NULL;
     char run[RUN_ID_SIZE];
@@ -256,12 +270,14 @@ static int begin_run(struct command_context *context, struct run_arguments *a) {
     cleanup(command_files_deinit) struct command_files files = COMMAND_FILES_NULL;
     cleanup(machines_close) struct machines_session machines = MACHINES_SESSION_NULL;
     struct trial_settings settings;
+    const struct machines_wanted wanted = wanted_of(a);
+    struct report_cost cost;
     if (command_read_files(context, &files, &err) < 0 ||
         command_trial_settings(context, &files, &settings, &err) < 0 ||
         check_plan(&files, a, &settings, &err) < 0 ||
-        machines_for_trial(context, &files, !a->use_existing, a->stop_machines, &machines, &err) <
-            0)
+        machines_for_trial(context, &files, &wanted, &machines, &err) < 0)
         return command_fail(context, &err);
+    settings.cost = machines_report_cost(&machines, &cost) ? &cost : NULL;
     settings.clean_remote = a->clean_remote;
     settings.break_lock = a->break_lock;
     settings.health_timeout_ns = a->health_timeout_ns;
@@ -294,6 +310,7 @@ static const struct argp_option up_options[] = {
     {"no-merkle", OPTION_NO_MERKLE, NULL, 0, "replicas keep no Merkle tree", 0},
     {"health-timeout", OPTION_HEALTH_TIMEOUT, "DURATION", 0,
      "how long a container may take until it is healthy (60s)", 0},
+    YES,
     {0},
 };
 
@@ -327,7 +344,7 @@ int command_up(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct run_arguments a = {.plan = {.no_load = true, .detach = true}};
     command_parse(&up_argp, "up", argc, argv, &a);
-    if (machines_make_ready(context, &err) < 0)
+    if (machines_make_ready(context, a.yes, &err) < 0)
         return command_fail(context, &err);
     {
         cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
@@ -404,7 +421,9 @@ int command_plan(struct command_context *context, int argc, char **argv) {
         return command_fail(context, &err);
     cleanup(buffer_deinit) struct buffer text;
     buffer_init(&text, 64 << 20);
-    machines_write_plan(files.deployment, !a.use_existing, a.stop_machines, &text);
+    const struct machines_wanted wanted = wanted_of(&a);
+    if (machines_write_plan(files.deployment, &wanted, &text, &err) < 0)
+        return command_fail(context, &err);
     plan_write_text(plan, &text);
     write_locked(plan, lock, &text);
     int r = write_contexts(plan, lock_path, &text, &err);

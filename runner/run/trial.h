@@ -67,7 +67,7 @@ struct trial_settings {
     const struct image_lock *images; /* seatrial.lock, as it was; NULL: there is none */
     const char *images_path;         /* where it is written; NULL: nowhere */
     struct trial_caretaker caretaker;
-    const struct report_cost *cost;  /* of the machines, as the run begins; NULL: none is known */
+    const struct report_cost *cost; /* of the machines, as the run begins; NULL: none is known */
     struct progress *progress;
 };
 

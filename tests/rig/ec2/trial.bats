@@ -74,7 +74,7 @@ results_are_complete() {
 @test "machines up, run, stop, start, run, down: five machines in two fleets and regions" {
   local ids
   run -0 seatrial plan
-  [[ $output == *"machines of fleet replicas: 4 of i3.2xlarge in us-east-2, on demand, image ami-12c6146b"*"host replicas-1 (fleet replicas): $project-replica-1"* ]]
+  [[ $output == *"machines of fleet replicas: 4 of i3.2xlarge in us-east-2, on demand, image ami-12c6146b: 0.624 USD per hour each"*"machines cost 2.836 USD per hour, without disks, addresses and traffic"*"host replicas-1 (fleet replicas): $project-replica-1"* ]]
   [ -z "$(states)" ]
   run -0 seatrial machines up
   [ "$(states)" = "$all_run" ]
@@ -82,6 +82,8 @@ results_are_complete() {
   run -0 seatrial run
   [[ $output == *"5 of 5 machines can be used"*"5 machines are left running until"* ]]
   results_are_complete
+  [[ $output == *"cost        2.836 USD per hour: "*" USD for this run, "* ]]
+  [ "$(summary '.cost | .machines == 5 and (.usd_per_hour * 1000 | round) == 2836 and .usd_so_far > .usd_of_run and .usd_of_run > 0')" = true ]
   run -0 seatrial machines stop
   eventually all_off
   run -1 seatrial run --use-existing

@@ -185,13 +185,15 @@ static void a_deployment_costs_what_its_fleets_would(void **state) {
         fail_msg("%s", err.text);
     buffer_init(&out, 4096);
     cost_write_deployment(d, prices, &out);
-    assert_string_equal(buffer_string(&out),
-                        "machines r: 2 of t.big in a-1, on demand: 1.50 USD per hour each\n"
-                        "machines r: 1 of t.big in b-1, on demand: 2.00 USD per hour each\n"
-                        "machines l: 3 of t.small in a-1, spot: 0.004 USD per hour each\n"
-                        "machines m: 1 of t.small in a-1, spot: at most 0.01 USD per hour each\n"
-                        "machines cost at most 5.022 USD per hour, without disks, addresses and "
-                        "traffic\n");
+    assert_string_equal(
+        buffer_string(&out),
+        "machines of fleet r: 2 of t.big in a-1, on demand, image ami-1: 1.50 USD per hour each\n"
+        "machines of fleet r: 1 of t.big in b-1, on demand, image ami-1: 2.00 USD per hour each\n"
+        "machines of fleet l: 3 of t.small in a-1, spot, image ami-1: 0.004 USD per hour each\n"
+        "machines of fleet m: 1 of t.small in a-1, spot, image ami-1: at most 0.01 USD per hour "
+        "each\n"
+        "machines cost at most 5.022 USD per hour, without disks, addresses and "
+        "traffic\n");
 }
 
 int main(void) {
