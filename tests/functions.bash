@@ -22,7 +22,7 @@ need_engine() {
 
 # Waits until a command succeeds; a test fails when it has not after a minute.
 eventually() {
-  local deadline=$((SECONDS + 60))
+  local deadline=$((SECONDS + 180))
   until "$@"; do
     [ $SECONDS -lt $deadline ] || {
       echo "never happened: $*" >&2

@@ -8,7 +8,7 @@ load hosts
 
 setup_file() {
   [ -n "${SEATRIAL_TEST_DOCKER_HOST:-}" ] || return 0
-  need_rig 5
+  need_rig 3 # hosts.bats has more
 }
 
 teardown_file() {
@@ -47,7 +47,7 @@ services:
     build: .
     command: [/bin/replica.sh]
     environment: [ODD, ODD_ONE]
-    deploy: {replicas: 4}
+    deploy: {replicas: 2}
     network_mode: host
     healthcheck: {test: [CMD, /bin/busybox, test, -e, /seatrial/out/ready]}
     x-seatrial: {role: replica, cores: /cores}
@@ -63,11 +63,11 @@ END
 
 write_deployment() {
   cat >"$folder/deployment.yaml" <<END
-general: {num_of_replicas: 4, loader_cli: "-b 100", loader_timeout_sec: 60}
+general: {num_of_replicas: 2, loader_cli: "-b 100", loader_timeout_sec: 60}
 local: {perf_test_root: results}
 testbed:
   provider: hosts
-  hosts: [{ssh: h1}, {ssh: h2}, {ssh: h3}, {ssh: h4}, {ssh: h5}]
+  hosts: [{ssh: h1}, {ssh: h2}, {ssh: h3}]
 END
 }
 
@@ -94,7 +94,7 @@ of_project() {
 
 nothing_is_left() {
   local n
-  for n in 1 2 3 4 5; do
+  for n in 1 2 3; do
     [ -z "$(of_project "$n")" ] || return 1
   done
 }
@@ -103,45 +103,45 @@ run_json() {
   jq --raw-output "$1" "$results/run.json"
 }
 
-@test "four replicas and a loader on hosts of their own: results equal in shape to a local trial's" {
+@test "two replicas and a loader on hosts of their own: results equal in shape to a local trial's" {
   local before n
-  before=$(for n in 1 2 3 4 5; do rig connections "$n"; done | paste -sd+ | bc)
+  before=$(for n in 1 2 3; do rig connections "$n"; done | paste -sd+ | bc)
   run -0 --separate-stderr seatrial run
   [[ $output == *"verdict     good"* ]]
-  [[ $output == *"agreement   yes: 4 replicas, height 100, digest cafe"* ]]
-  [ "$(for n in 1 2 3 4 5; do rig connections "$n"; done | paste -sd+ | bc)" = $((before + 5)) ]
-  for n in 1 2 3 4; do
+  [[ $output == *"agreement   yes: 2 replicas, height 100, digest cafe"* ]]
+  [ "$(for n in 1 2 3; do rig connections "$n"; done | paste -sd+ | bc)" = $((before + 3)) ]
+  for n in 1 2; do
     grep -q "stdout last words of $((n - 1))" "$results/h$n/$project-replica-$n/output.log"
   done
-  grep -q 'stdout load with -b 100' "$results/h5/$project-loader-1/output.log"
-  [ "$(run_json '[.hosts[] | select(.ssh) | .name] | join(" ")')" = "h1 h2 h3 h4 h5" ]
+  grep -q 'stdout load with -b 100' "$results/h3/$project-loader-1/output.log"
+  [ "$(run_json '[.hosts[] | select(.ssh) | .name] | join(" ")')" = "h1 h2 h3" ]
   [ "$(run_json '[.hosts[] | select(.ssh) | .ssh.user] | unique | join(" ")')" = root ]
   [ "$(run_json '.hosts[0].ssh.address')" = "$RIG_ADDRESS_1" ]
   run_json '.hosts[0] | .clock_uncertain_ns > 0 and .disk_free_bytes > 0 and .reconnects == 0' | grep -qx true
   [ "$(run_json '[.stages[].outcome] | unique | join(",")')" = good ]
-  [ "$(run_json '.images[0].hosts | keys | join(" ")')" = "builder h1 h2 h3 h4 h5" ]
+  [ "$(run_json '.images[0].hosts | keys | join(" ")')" = "builder h1 h2 h3" ]
   [ "$(run_json '[.images[0].hosts[]] | unique | length')" = 1 ]
   nothing_is_left
 }
 
 @test "images go to the hosts that lack them, and only to those" {
   local n
-  for n in 1 2 3 4 5; do # an earlier test's image has the same content, whatever its name
+  for n in 1 2 3; do # an earlier test's image has the same content, whatever its name
     on "$n" images --quiet | sort -u | xargs --no-run-if-empty docker --host "$(socket "$n")" rmi --force
   done
   run -0 seatrial run
   run ! grep -q 'has it already' <<<"$output"
   run -0 seatrial run
-  [ "$(grep -c 'has it already' <<<"$output")" = 5 ]
+  [ "$(grep -c 'has it already' <<<"$output")" = 3 ]
   on 3 rmi --force "$project"
-  # Host 4 has the image, but under another name.
-  on 4 tag "$project" "$project:other"
-  on 4 rmi "$project"
+  # Host 2 has the image, but under another name.
+  on 2 tag "$project" "$project:other"
+  on 2 rmi "$project"
   run -0 seatrial run
-  [ "$(grep -c 'has it already' <<<"$output")" = 4 ]
+  [ "$(grep -c 'has it already' <<<"$output")" = 2 ]
   grep -q 'transfer .* on h3' <<<"$output"
-  [ "$(on 4 image inspect --format '{{.Id}}' "$project")" = "$(docker image inspect --format '{{.Id}}' "$project")" ]
-  on 4 rmi "$project:other"
+  [ "$(on 2 image inspect --format '{{.Id}}' "$project")" = "$(docker image inspect --format '{{.Id}}' "$project")" ]
+  on 2 rmi "$project:other"
 }
 
 @test "an image without a build comes from this machine's engine; one that nobody has is named" {
@@ -158,11 +158,11 @@ run_json() {
 @test "the SSH configuration beside the results lets people in by name, and the inventories know the roles" {
   run -0 seatrial run
   [ "$(ssh -F "$results/ssh_config" h2 hostname </dev/null)" = h2 ]
-  [ "$(ssh -F "$results/ssh_config" h5 id -un </dev/null)" = root ]
+  [ "$(ssh -F "$results/ssh_config" h3 id -un </dev/null)" = root ]
   [ "$(stat --format %a "$results/ssh_config")" = 600 ]
   run ! grep -rq PRIVATE "$results"
   grep -qx "h1 ansible_host=$RIG_ADDRESS_1 ansible_port=22 ansible_user=root" "$results/inventory.ini"
-  [ "$(sed -n '/^\[loader\]/,/^$/p' "$results/inventory.ini" | xargs)" = "[loader] h5" ]
+  [ "$(sed -n '/^\[loader\]/,/^$/p' "$results/inventory.ini" | xargs)" = "[loader] h3" ]
   grep -q "\"h1\": {ansible_host: \"$RIG_ADDRESS_1\", ansible_port: 22, ansible_user: \"root\"}" "$results/inventory.yaml"
 }
 
@@ -176,7 +176,7 @@ Host *
   UserKnownHostsFile /dev/null
   GlobalKnownHostsFile /dev/null
 END
-  sed -i 's/replicas: 4/replicas: 1/' "$folder/compose.yaml"
+  sed -i 's/replicas: 2/replicas: 1/' "$folder/compose.yaml"
   cat >"$folder/deployment.yaml" <<END
 general: {num_of_replicas: 1, loader_timeout_sec: 60}
 testbed:
@@ -198,7 +198,7 @@ runtime: {custom_script_path: sample.sh, custom_command: "./sample.sh CONTAINER_
 END
   LOAD_SECONDS=2 run -0 seatrial run
   local n
-  for n in 1 2 3 4; do
+  for n in 1 2; do
     [ "$(cat "$results/h$n/$project-replica-$n/custom/1.out")" = \
       "sample of $(jq -r .Id "$results/h$n/$project-replica-$n/container.json") on h$n, $project-replica-$n, number $((n - 1))" ]
     [ "$(jq .exit_code "$results/h$n/$project-replica-$n/custom/1.json")" = 0 ]
@@ -214,7 +214,7 @@ END
   LOAD_SECONDS=2 run -0 seatrial run
   [ "$(cat "$results/h1/$project-replica-1/custom/1.out")" = begun ]
   local n
-  for n in 1 2 3 4; do
+  for n in 1 2; do
     run ! rig exec "$n" pgrep -f 'sleep 98765'
   done
 }
@@ -262,7 +262,7 @@ END
   run -1 seatrial run
   [[ $output == *"project '$project' already has 1 containers there"* ]]
   # Every host is looked at, not only the first that has something to say.
-  [ "$(grep -c 'FAILED check h[1-5] ' <<<"$output")" = 5 ]
+  [ "$(grep -c 'FAILED check h[1-3] ' <<<"$output")" = 3 ]
   run -0 seatrial run --clean-remote
   nothing_is_left
   on 3 create --name "$project-other" --label "com.docker.compose.project=$project" "$project"
@@ -274,33 +274,33 @@ END
 }
 
 @test "images are built by an engine on another machine when DOCKER_HOST says ssh://" {
-  DOCKER_HOST=ssh://h5 run -0 seatrial run
-  [ "$(on 5 image inspect --format '{{.Id}}' "$project")" = "$(on 1 image inspect --format '{{.Id}}' "$project")" ]
+  DOCKER_HOST=ssh://h3 run -0 seatrial run
+  [ "$(on 3 image inspect --format '{{.Id}}' "$project")" = "$(on 1 image inspect --format '{{.Id}}' "$project")" ]
   run ! docker image inspect "$project"
   nothing_is_left
 }
 
 @test "a local trial runs on another machine's engine when DOCKER_HOST says ssh://" {
   cat >"$folder/deployment.yaml" <<END
-general: {num_of_replicas: 4, loader_timeout_sec: 60}
+general: {num_of_replicas: 2, loader_timeout_sec: 60}
 END
   sed -i 's/network_mode: host/network_mode: none/' "$folder/compose.yaml"
   DOCKER_HOST=ssh://h2 run -0 seatrial run
   [ "$(run_json '.hosts[0].ssh.address')" = "$RIG_ADDRESS_2" ]
-  grep -q 'stdout last words of 2' "$results/local/$project-replica-3/output.log"
+  grep -q 'stdout last words of 1' "$results/local/$project-replica-2/output.log"
   nothing_is_left
 }
 
-@test "one host of five that does not answer: the others are looked at, nothing is made anywhere" {
-  rig cut 4
+@test "one host that does not answer: the others are looked at, nothing is made anywhere" {
+  rig cut 2
   sed "s/^Host \*$/&\n  ConnectTimeout 2/" "$RIG_SSH_CONFIG" >config
   run -1 "$SEATRIAL_BIN/seatrial" --ssh-config config -f "$folder/compose.yaml" --progress plain run
-  rig heal 4
-  [[ $output == *"check 'h4' on host 'h4': "* ]]
+  rig heal 2
+  [[ $output == *"check 'h2' on host 'h2': "* ]]
   local n
-  for n in 1 2 3 5; do
+  for n in 1 3; do
     [[ $output == *"ok check h$n"* ]]
   done
-  [ "$(run_json '[.hosts[] | select(.engine.version == null) | .name] | join(" ")')" = h4 ]
+  [ "$(run_json '[.hosts[] | select(.engine.version == null) | .name] | join(" ")')" = h2 ]
   nothing_is_left
 }
