@@ -1,6 +1,5 @@
 #include "lib/crypto.h"
 
-#include "lib/crypto_impl.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 
@@ -45,75 +44,82 @@ static void fetch(void) {
     must(pthread_key_create(&thread_context, free_context) == 0, "get a thread key");
 }
 
-/* ---- SHA-256 and HMAC, where sha256.c cannot make them ---- */
-
-struct evp_md_ctx_st *openssl_sha256_new(void) {
+void sha256_init(struct sha256 *h) {
     pthread_once(&fetched, fetch);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    must(context, "allocate a hash");
-    return context;
+    h->context = EVP_MD_CTX_new();
+    must(h->context, "allocate a hash");
+    sha256_begin(h);
 }
 
-void openssl_sha256_free(struct evp_md_ctx_st *context) {
-    EVP_MD_CTX_free(context);
+void sha256_deinit(struct sha256 *h) {
+    EVP_MD_CTX_free(h->context);
+    h->context = NULL;
 }
 
-void openssl_sha256_begin(struct evp_md_ctx_st *context) {
-    must(EVP_DigestInit_ex2(context, sha256_algorithm, NULL) == 1, "begin SHA-256");
+void sha256_begin(struct sha256 *h) {
+    must(EVP_DigestInit_ex2(h->context, sha256_algorithm, NULL) == 1, "begin SHA-256");
 }
 
-void openssl_sha256_add(struct evp_md_ctx_st *context, const void *data, size_t size) {
-    must(EVP_DigestUpdate(context, data, size) == 1, "continue SHA-256");
+void sha256_add(struct sha256 *h, const void *data, size_t size) {
+    must(EVP_DigestUpdate(h->context, data, size) == 1, "continue SHA-256");
 }
 
-void openssl_sha256_end(struct evp_md_ctx_st *context, unsigned char out[SHA256_SIZE]) {
-    must(EVP_DigestFinal_ex(context, out, NULL) == 1, "finish SHA-256");
+void sha256_end(struct sha256 *h, unsigned char out[SHA256_SIZE]) {
+    must(EVP_DigestFinal_ex(h->context, out, NULL) == 1, "finish SHA-256");
 }
 
-void sha256_by_openssl(const void *data, size_t size, unsigned char out[SHA256_SIZE]) {
+void sha256_of(const void *data, size_t size, unsigned char out[SHA256_SIZE]) {
     pthread_once(&fetched, fetch);
     /* One context per thread, kept: making one costs as much as hashing a small message. */
-    EVP_MD_CTX *context = pthread_getspecific(thread_context);
-    if (!context) {
-        context = openssl_sha256_new();
-        must(pthread_setspecific(thread_context, context) == 0, "keep a hash");
+    struct sha256 h = {.context = pthread_getspecific(thread_context)};
+    if (!h.context) {
+        sha256_init(&h);
+        must(pthread_setspecific(thread_context, h.context) == 0, "keep a hash");
+    } else {
+        sha256_begin(&h);
     }
-    openssl_sha256_begin(context);
-    openssl_sha256_add(context, data, size);
-    openssl_sha256_end(context, out);
+    sha256_add(&h, data, size);
+    sha256_end(&h, out);
 }
 
-struct evp_mac_ctx_st *openssl_hmac_new(const void *key, size_t key_size) {
+void hmac_init(struct hmac *h, const void *key, size_t key_size) {
     char hash[] = "SHA2-256";
     const OSSL_PARAM parameters[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
         OSSL_PARAM_construct_end(),
     };
     pthread_once(&fetched, fetch);
-    EVP_MAC_CTX *context = EVP_MAC_CTX_new(hmac_algorithm);
-    must(context && EVP_MAC_init(context, key, key_size, parameters) == 1, "begin HMAC");
-    return context;
+    h->context = EVP_MAC_CTX_new(hmac_algorithm);
+    must(h->context && EVP_MAC_init(h->context, key, key_size, parameters) == 1, "begin HMAC");
 }
 
-void openssl_hmac_free(struct evp_mac_ctx_st *context) {
-    EVP_MAC_CTX_free(context);
+void hmac_deinit(struct hmac *h) {
+    EVP_MAC_CTX_free(h->context);
+    h->context = NULL;
 }
 
-void openssl_hmac_begin(struct evp_mac_ctx_st *context) {
-    must(EVP_MAC_init(context, NULL, 0, NULL) == 1, "begin HMAC");
+void hmac_begin(struct hmac *h) {
+    must(EVP_MAC_init(h->context, NULL, 0, NULL) == 1, "begin HMAC");
 }
 
-void openssl_hmac_add(struct evp_mac_ctx_st *context, const void *data, size_t size) {
-    must(EVP_MAC_update(context, data, size) == 1, "continue HMAC");
+void hmac_add(struct hmac *h, const void *data, size_t size) {
+    must(EVP_MAC_update(h->context, data, size) == 1, "continue HMAC");
 }
 
-void openssl_hmac_end(struct evp_mac_ctx_st *context, unsigned char out[SHA256_SIZE]) {
+void hmac_end(struct hmac *h, unsigned char out[SHA256_SIZE]) {
     size_t size = 0;
-    must(EVP_MAC_final(context, out, &size, SHA256_SIZE) == 1 && size == SHA256_SIZE,
+    must(EVP_MAC_final(h->context, out, &size, SHA256_SIZE) == 1 && size == SHA256_SIZE,
          "finish HMAC");
 }
 
-/* ---- digests as texts ---- */
+void hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                 unsigned char out[SHA256_SIZE]) {
+    struct hmac h;
+    hmac_init(&h, key, key_size);
+    hmac_add(&h, data, size);
+    hmac_end(&h, out);
+    hmac_deinit(&h);
+}
 
 static const char prefix[] = "sha256:";
 

@@ -4,11 +4,8 @@
  * Hashes, message authentication, random bytes, base64, and keys that sign and agree: OpenSSL's one
  * door.
  *
- * SHA-256 and HMAC-SHA256 are made by the processor's own instructions where it has them
- * (sha256_many.h): OpenSSL's way to them costs several times the hash of a short message. Elsewhere
- * OpenSSL does it; its algorithms are fetched once per process (an implicit fetch costs more than
- * hashing 64 bytes). SHA-256 of memory cannot fail; that OpenSSL has no SHA-256, or no memory, ends
- * the program.
+ * The algorithm is fetched once per process (an implicit fetch costs more than hashing 64 bytes).
+ * SHA-256 of memory cannot fail; that OpenSSL has no SHA-256, or no memory, ends the program.
  *
  * Threads: all functions may be called from any thread; one `struct sha256` or `struct hmac`
  * belongs to one thread at a time.
@@ -30,7 +27,7 @@ enum {
 
 /* A hash of bytes that come piece by piece. Can be used again after sha256_begin. */
 struct sha256 {
-    struct sha256_context *context;
+    struct evp_md_ctx_st *context;
 };
 
 #define SHA256_NULL ((struct sha256){.context = NULL})
@@ -44,8 +41,6 @@ void sha256_add(struct sha256 *h, const void *data, size_t size);
 void sha256_end(struct sha256 *h, unsigned char out[SHA256_SIZE]);
 
 void sha256_of(const void *data, size_t size, unsigned char out[SHA256_SIZE]);
-/* The same, by OpenSSL also where the processor has instructions for it. */
-void sha256_by_openssl(const void *data, size_t size, unsigned char out[SHA256_SIZE]);
 
 /* "sha256:<64 lower-case digits>", as the OCI image specification writes digests. Returns `text`.
  */
@@ -55,9 +50,10 @@ bool digest_text_valid(const char *text);
 /* ERROR_INVALID unless digest_text_valid. */
 int digest_parse(const char *text, unsigned char ret_hash[SHA256_SIZE], struct error *err);
 
-/* HMAC-SHA256 (RFC 2104) with a key that is kept: beginning again costs nothing. */
+/* HMAC-SHA256 (RFC 2104) with a key that is kept: beginning again costs a fifth of beginning anew.
+ */
 struct hmac {
-    struct hmac_context *context; /* NULL: HMAC_NULL, safe to deinit */
+    struct evp_mac_ctx_st *context; /* NULL: HMAC_NULL, safe to deinit */
 };
 
 #define HMAC_NULL ((struct hmac){.context = NULL})

@@ -1,17 +1,16 @@
 #include "lib/sha256_many.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void sha256_many_plain(const struct sha256_input *in, size_t count, uint8_t (*out)[SHA256_SIZE]) {
     for (size_t i = 0; i < count; i++)
-        sha256_by_openssl(in[i].data, in[i].size, out[i]);
+        sha256_of(in[i].data, in[i].size, out[i]);
 }
 
 static void pairs_plain(const uint8_t (*in)[2 * SHA256_SIZE], size_t count,
                         uint8_t (*out)[SHA256_SIZE]) {
     for (size_t i = 0; i < count; i++)
-        sha256_by_openssl(in[i], sizeof in[i], out[i]);
+        sha256_of(in[i], sizeof in[i], out[i]);
 }
 
 #ifdef __x86_64__
@@ -20,7 +19,7 @@ static void pairs_plain(const uint8_t (*in)[2 * SHA256_SIZE], size_t count,
 #include <immintrin.h>
 
 /* As many as the instructions' latency has room for; more would not fit into the registers. */
-enum { LANES = 4, BLOCK = SHA256_BLOCK_SIZE, LENGTH_SIZE = 8 };
+enum { LANES = 4, BLOCK = 64, LENGTH_SIZE = 8 };
 
 #define SHA_TARGET __attribute__((target("sha,sse4.1,ssse3")))
 #define SHA_INLINE SHA_TARGET static inline __attribute__((always_inline))
@@ -117,33 +116,6 @@ SHA_TARGET static void blocks_of_one(struct sha_state *state, const uint8_t *at,
     for (; blocks > 0; blocks--, at += BLOCK)
         one_block(&s, &at, 1);
     *state = s;
-}
-
-_Static_assert(sizeof(struct sha_state) == sizeof(struct sha256_state), "both are one thing");
-
-SHA_TARGET void sha256_state_begin(struct sha256_state *state) {
-    *(struct sha_state *)(void *)state = first_state();
-}
-
-SHA_TARGET void sha256_state_add(struct sha256_state *state, const void *blocks, size_t count) {
-    blocks_of_one((struct sha_state *)(void *)state, blocks, count);
-}
-
-SHA_TARGET void sha256_state_end(const struct sha256_state *state, uint8_t out[SHA256_SIZE]) {
-    put_digest((const struct sha_state *)(const void *)state, out);
-}
-
-void sha256_state_pad(struct sha256_state *state, const void *rest, uint64_t size,
-                      uint8_t out[SHA256_SIZE]) {
-    uint8_t end[2 * BLOCK] = {0};
-    size_t rest_size = size % BLOCK, blocks = rest_size + 1 + LENGTH_SIZE > BLOCK ? 2 : 1;
-    uint64_t bits = __builtin_bswap64(size * 8);
-    if (rest_size)
-        memcpy(end, rest, rest_size);
-    end[rest_size] = 0x80;
-    memcpy(end + blocks * BLOCK - LENGTH_SIZE, &bits, sizeof bits);
-    sha256_state_add(state, end, blocks);
-    sha256_state_end(state, out);
 }
 
 /* What a lane works at: first the whole blocks of its input, then the padded end of it. */
@@ -287,23 +259,6 @@ static void pairs_fast(const uint8_t (*in)[2 * SHA256_SIZE], size_t count,
 }
 bool sha256_many_is_fast(void) {
     return false;
-}
-void sha256_state_begin(struct sha256_state *state) {
-    (void)state;
-    abort();
-}
-void sha256_state_add(struct sha256_state *state, const void *blocks, size_t count) {
-    (void)state, (void)blocks, (void)count;
-    abort();
-}
-void sha256_state_end(const struct sha256_state *state, uint8_t out[SHA256_SIZE]) {
-    (void)state, (void)out;
-    abort();
-}
-void sha256_state_pad(struct sha256_state *state, const void *rest, uint64_t size,
-                      uint8_t out[SHA256_SIZE]) {
-    (void)state, (void)rest, (void)size, (void)out;
-    abort();
 }
 #endif
 

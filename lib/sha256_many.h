@@ -30,23 +30,5 @@ void sha256_pairs(const uint8_t (*in)[2 * SHA256_SIZE], size_t count, uint8_t (*
 /* Whether this processor does it side by side. */
 bool sha256_many_is_fast(void);
 
-/* ---- one after the other, by the same instructions: what lib/crypto is made of ---- */
-
-enum { SHA256_BLOCK_SIZE = 64 };
-
-/* The eight words of a hash that is under way, as the instructions want them. */
-struct sha256_state {
-    uint32_t words[8];
-} __attribute__((aligned(16)));
-
-/* Only where sha256_many_is_fast. A hash ends with a block that has its padding and length. */
-void sha256_state_begin(struct sha256_state *state);
-void sha256_state_add(struct sha256_state *state, const void *blocks, size_t count);
-void sha256_state_end(const struct sha256_state *state, uint8_t out[SHA256_SIZE]);
-/* The end of what has `size` bytes in all, of which `rest` are the last ones and not added yet:
- * fewer than a block. */
-void sha256_state_pad(struct sha256_state *state, const void *rest, uint64_t size,
-                      uint8_t out[SHA256_SIZE]);
-
 /* What is done without those instructions; for tests and benchmarks. */
 void sha256_many_plain(const struct sha256_input *in, size_t count, uint8_t (*out)[SHA256_SIZE]);

@@ -183,37 +183,6 @@ static void macs_are_those_of_rfc_4231(void **state) {
     }
 }
 
-/* Keys and messages of all sizes around a block's, in pieces, against RFC 2104's own words. */
-static void macs_are_two_hashes_of_key_and_message(void **state) {
-    (void)state;
-    unsigned char key[150], message[200], mac[SHA256_SIZE], expected[SHA256_SIZE];
-    for (size_t i = 0; i < sizeof key; i++)
-        key[i] = (unsigned char)(i * 11 + 1);
-    for (size_t i = 0; i < sizeof message; i++)
-        message[i] = (unsigned char)(i * 5 + 2);
-    for (size_t key_size = 0; key_size <= sizeof key; key_size += 7)
-        for (size_t size = 0; size <= sizeof message; size++) {
-            unsigned char block[64] = {0}, inner[64 + sizeof message], outer[64 + SHA256_SIZE];
-            if (key_size > sizeof block)
-                sha256_by_openssl(key, key_size, block);
-            else
-                memcpy(block, key, key_size);
-            for (size_t i = 0; i < sizeof block; i++) {
-                inner[i] = block[i] ^ 0x36;
-                outer[i] = block[i] ^ 0x5c;
-            }
-            memcpy(inner + 64, message, size);
-            sha256_by_openssl(inner, 64 + size, outer + 64);
-            sha256_by_openssl(outer, sizeof outer, expected);
-            cleanup(hmac_deinit) struct hmac h;
-            hmac_init(&h, key, key_size);
-            hmac_add(&h, message, size / 3);
-            hmac_add(&h, message + size / 3, size - size / 3);
-            hmac_end(&h, mac);
-            assert_memory_equal(mac, expected, SHA256_SIZE);
-        }
-}
-
 static void from_hex(const char *hex, unsigned char *out, size_t size) {
     assert_int_equal(text_unhex(hex, out, size), 0);
 }
@@ -275,7 +244,6 @@ int main(void) {
         cmocka_unit_test(base64_is_that_of_rfc_4648),
         cmocka_unit_test(what_is_not_base64_is_refused),
         cmocka_unit_test(macs_are_those_of_rfc_4231),
-        cmocka_unit_test(macs_are_two_hashes_of_key_and_message),
         cmocka_unit_test(signatures_are_checked_as_rfc_8032_says),
         cmocka_unit_test(secrets_are_agreed_on_as_rfc_7748_says),
         cmocka_unit_test(both_sides_agree_and_on_nothing_that_all_know),

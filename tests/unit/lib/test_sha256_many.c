@@ -30,9 +30,7 @@ static void assert_same(const struct sha256_input *in, size_t count) {
     memset(out, 0xaa, sizeof out);
     sha256_many(in, count, out);
     for (size_t i = 0; i < count; i++) {
-        sha256_by_openssl(in[i].data, in[i].size, expected);
-        assert_memory_equal(out[i], expected, SHA256_SIZE);
-        sha256_of(in[i].data, in[i].size, out[i]);
+        sha256_of(in[i].data, in[i].size, expected);
         assert_memory_equal(out[i], expected, SHA256_SIZE);
     }
     for (size_t i = 0; i < SHA256_SIZE; i++)
@@ -103,7 +101,7 @@ static void pairs_are_hashes_of_64_bytes(void **state) {
         memset(out, 0xaa, sizeof out);
         sha256_pairs((const uint8_t(*)[2 * SHA256_SIZE]) in, count, out);
         for (size_t i = 0; i < count; i++) {
-            sha256_by_openssl(in[i], sizeof in[i], expected);
+            sha256_of(in[i], sizeof in[i], expected);
             assert_memory_equal(out[i], expected, SHA256_SIZE);
         }
         assert_int_equal(out[count][0], 0xaa);
