@@ -166,6 +166,7 @@ static const char *hint_for(const char *code) {
         {"RequestExpired", "the session token has expired, or this machine's clock is wrong"},
         {"ExpiredToken", "the session token has expired: get a new one"},
         {"UnauthorizedOperation", "the policy in docs/EC2.md says what seatrial needs"},
+        {"AccessDenied", "the policy in docs/EC2.md says what seatrial needs"},
         {"VcpuLimitExceeded", "ask for more by Service Quotas in the AWS console, or take smaller "
                               "machines"},
         {"InstanceLimitExceeded", "ask for more by Service Quotas in the AWS console"},
@@ -174,6 +175,10 @@ static const char *hint_for(const char *code) {
         {"InsufficientInstanceCapacity", "AWS has no more of that type there now: other 'zones', "
                                          "another 'instance_type', or later"},
         {"SpotMaxPriceTooLow", "`spot_fallback: true` takes machines on demand instead"},
+        {"RulesPerSecurityGroupLimitExceeded",
+         "a security group has 60 rules, and each machine of another region takes one: fewer "
+         "machines "
+         "elsewhere, or ask for more by Service Quotas in the AWS console (Amazon VPC)"},
         {"OptInRequired", "the account has not opted in to this region or image"},
         {"PendingVerification", "AWS verifies the account for this region: try again later"},
     };

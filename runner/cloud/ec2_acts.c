@@ -61,17 +61,23 @@ static void drop_others(struct ec2_region *r) {
     r->found = kept;
 }
 
+/* What was found before stays where it cannot be looked again. */
 int ec2_region_look(struct ec2_region *r, struct error *err) {
     cleanup(ec2_request_deinit) struct ec2_request instances = EC2_REQUEST_NULL,
                                                    groups = EC2_REQUEST_NULL;
-    machines_deinit(&r->found);
+    cleanup(machines_deinit) struct machines before = r->found;
+    r->found = MACHINES_NULL;
     ec2_request_init(&instances, "DescribeInstances");
     ec2_request_init(&groups, "DescribeSecurityGroups");
     scope(r, &instances);
     scope(r, &groups);
     if (ec2_sweep(r->ec2, &instances, r->task, on_instances, r, err) < 0 ||
-        ec2_sweep(r->ec2, &groups, r->task, on_groups, r, err) < 0)
+        ec2_sweep(r->ec2, &groups, r->task, on_groups, r, err) < 0) {
+        machines_deinit(&r->found);
+        r->found = before;
+        before = MACHINES_NULL;
         return -1;
+    }
     drop_others(r);
     return 0;
 }
@@ -160,19 +166,23 @@ int ec2_region_stop(struct ec2_region *r, struct error *err) {
 
 /* ---- groups ---- */
 
+struct ec2_group_wish ec2_region_group_wish(const struct ec2_region *r, const char *network) {
+    const struct provider_settings *s = r->provider->settings;
+    return (struct ec2_group_wish){.owner = s->owner,
+                                   .deployment = s->name,
+                                   .network = network,
+                                   .expires_s = r->expires_s,
+                                   .ssh_from = r->provider->ssh_from,
+                                   .peers = r->peers,
+                                   .events = &r->provider->events};
+}
+
 static int ensure_group(struct ec2_region *r, const char *subnet, const struct task *task,
                         char **ret_id, struct error *err) {
-    const struct provider_settings *s = r->provider->settings;
     cleanup_free char *network = NULL;
     if (ec2_network_of(r->ec2, subnet, task, &network, err) < 0)
         return -1;
-    struct ec2_group_wish wish = {.owner = s->owner,
-                                  .deployment = s->name,
-                                  .network = network,
-                                  .expires_s = r->expires_s,
-                                  .ssh_from = r->provider->ssh_from,
-                                  .peers = r->peers,
-                                  .events = &r->provider->events};
+    struct ec2_group_wish wish = ec2_region_group_wish(r, network);
     return ec2_group_ensure(r->ec2, &wish, task, ret_id, err);
 }
 

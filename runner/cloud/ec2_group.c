@@ -144,10 +144,7 @@ static int find(struct ec2 *ec2, const struct ec2_group_wish *wish, const struct
     return 0;
 }
 
-static int create(struct ec2 *ec2, const struct ec2_group_wish *wish, const struct task *task,
-                  struct error *err) {
-    static const char *const expected[] = {"InvalidGroup.Duplicate", NULL};
-    cleanup(ec2_request_deinit) struct ec2_request request = EC2_REQUEST_NULL;
+void ec2_group_create_request(struct ec2_request *request, const struct ec2_group_wish *wish) {
     cleanup_free char *name = text_format("seatrial %s %s", wish->owner, wish->deployment);
     for (char *c = name; *c; c++) /* what EC2 takes in a group's name */
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-@", *c))
@@ -156,16 +153,23 @@ static int create(struct ec2 *ec2, const struct ec2_group_wish *wish, const stru
                             .deployment = wish->deployment,
                             .name = name,
                             .expires_s = wish->expires_s};
+    ec2_request_init(request, "CreateSecurityGroup");
+    ec2_add(request, name, "GroupName");
+    ec2_add(request, "machines of a seatrial deployment", "GroupDescription");
+    ec2_add(request, wish->network, "VpcId");
+    ec2_add_tags(request, 1, "security-group", &tags);
+}
+
+static int create(struct ec2 *ec2, const struct ec2_group_wish *wish, const struct task *task,
+                  struct error *err) {
+    static const char *const expected[] = {"InvalidGroup.Duplicate", NULL};
+    cleanup(ec2_request_deinit) struct ec2_request request = EC2_REQUEST_NULL;
     struct json *fields = json_new_object();
     json_set_text(fields, "action", "CreateSecurityGroup");
     json_set_text(fields, "region", ec2_region(ec2));
     if (wish->events->journal(wish->events->arg, "call", fields, err) < 0)
         return -1;
-    ec2_request_init(&request, "CreateSecurityGroup");
-    ec2_add(&request, name, "GroupName");
-    ec2_add(&request, "machines of a seatrial deployment", "GroupDescription");
-    ec2_add(&request, wish->network, "VpcId");
-    ec2_add_tags(&request, 1, "security-group", &tags);
+    ec2_group_create_request(&request, wish);
     return ec2_call(ec2, &request, expected, task, NULL, err) < 0 ? -1 : 0;
 }
 

@@ -26,6 +26,9 @@ struct ec2_group_wish {
     const struct provider_events *events;
 };
 
+/* What makes it; to be deinitialised. */
+void ec2_group_create_request(struct ec2_request *request, const struct ec2_group_wish *wish);
+
 /* Finds it or makes it, and gives it exactly these rules. Returns its id. */
 int ec2_group_ensure(struct ec2 *ec2, const struct ec2_group_wish *wish, const struct task *task,
                      char **ret_id, struct error *err);

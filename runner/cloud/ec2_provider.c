@@ -335,7 +335,8 @@ static const struct provider_kind ec2_kind = {.name = "ec2",
                                               .renew = renew,
                                               .down = down,
                                               .reap = reap,
-                                              .check = check};
+                                              .check = check,
+                                              .examine = ec2_examine};
 
 int provider_ec2_open(const struct provider_settings *settings, struct provider **ret,
                       struct error *err) {

@@ -18,8 +18,10 @@ int ec2_pause(const struct ec2_provider *p, unsigned n, const struct task *task,
 
 /* ---- regions ---- */
 
-static const char *endpoint_of(const struct ec2_provider *p) {
-    static const char *const names[] = {"AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"};
+static const char *endpoint_of(const struct ec2_provider *p, const char *service) {
+    bool sts = text_equal(service, "sts");
+    const char *const names[] = {sts ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL_EC2",
+                                 "AWS_ENDPOINT_URL"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = environment_get(p->settings->environment, names[i]);
         if (value && *value)
@@ -35,12 +37,18 @@ static bool is_there(const struct ec2_provider *p, const char *name) {
     return false;
 }
 
+struct ec2_options ec2_region_options(const struct ec2_provider *p, const char *region,
+                                      const char *service) {
+    return (struct ec2_options){.region = region,
+                                .service = service,
+                                .endpoint = endpoint_of(p, service),
+                                .unix_socket = p->settings->unix_socket,
+                                .chain = p->chain,
+                                .pause_ns = p->settings->pause_ns};
+}
+
 int ec2_region_add(struct ec2_provider *p, const char *name, struct error *err) {
-    struct ec2_options options = {.region = name,
-                                  .endpoint = endpoint_of(p),
-                                  .unix_socket = p->settings->unix_socket,
-                                  .chain = p->chain,
-                                  .pause_ns = p->settings->pause_ns};
+    struct ec2_options options = ec2_region_options(p, name, "ec2");
     struct ec2 *ec2;
     if (is_there(p, name))
         return 0;

@@ -6,6 +6,7 @@
  */
 
 #include "runner/cloud/ec2.h"
+#include "runner/cloud/ec2_group.h"
 #include "runner/cloud/provider.h"
 
 #include <pthread.h>
@@ -20,6 +21,8 @@ struct ec2_provider {
     struct ec2_region *regions;
     size_t region_count, deployment_region_count; /* the deployment's come first */
     char **ssh_from;                              /* networks of the runner; NULL: not known yet */
+    provider_found *found;                        /* while ec2_examine runs */
+    void *found_arg;
 };
 
 struct ec2_region {
@@ -37,6 +40,9 @@ struct ec2_region {
     int result;
 };
 
+/* For a client of a service ("ec2", "sts") in a region; borrows of both. */
+struct ec2_options ec2_region_options(const struct ec2_provider *p, const char *region,
+                                      const char *service);
 /* Adds one that is not there yet. */
 int ec2_region_add(struct ec2_provider *p, const char *name, struct error *err);
 void ec2_regions_free(struct ec2_provider *p);
@@ -67,6 +73,12 @@ int ec2_region_reap(struct ec2_region *r, struct error *err);
 int ec2_region_renew(struct ec2_region *r, struct error *err);
 /* As make's dry run. */
 int ec2_region_check(struct ec2_region *r, struct error *err);
+/* The deployment's group in a network; borrows of both. */
+struct ec2_group_wish ec2_region_group_wish(const struct ec2_region *r, const char *network);
+
+/* As struct provider_kind has it (ec2_examine.c). */
+int ec2_examine(struct provider *provider, const struct task *task, provider_found *found,
+                void *arg, struct error *err);
 
 /* Sleeps before look `n` + 1 (n from 1): longer each time, up to some seconds. */
 int ec2_pause(const struct ec2_provider *p, unsigned n, const struct task *task, struct error *err);

@@ -46,6 +46,22 @@ enum provider_scope {
     PROVIDER_ALL,        /* all that is the owner's, anywhere */
 };
 
+/* What is so of the way to machines, as `examine` finds it. */
+enum provider_result {
+    PROVIDER_GOOD,
+    PROVIDER_WARNING,
+    PROVIDER_FAILED,
+    PROVIDER_NOT_CHECKED,
+};
+struct provider_finding {
+    const char *region;
+    const char *check; /* constant: "identity", "permissions", "machines", ... */
+    enum provider_result result;
+    const char *text;
+    const char *remedy; /* or NULL */
+};
+typedef void provider_found(void *arg, const struct provider_finding *finding);
+
 struct provider;
 
 struct provider_kind {
@@ -75,6 +91,10 @@ struct provider_kind {
                 struct error *err);
     /* Asks whether all of the deployment's machines could be made, and makes nothing. */
     int (*check)(struct provider *provider, const struct task *task, struct error *err);
+    /* Who we are there, what we may do, and all that check asks, each told by `found` as it is
+     * known, on this thread. What is wrong is a finding, and no error. */
+    int (*examine)(struct provider *provider, const struct task *task, provider_found *found,
+                   void *arg, struct error *err);
 };
 
 /* The head of each kind's own struct. */

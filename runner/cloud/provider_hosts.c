@@ -85,10 +85,16 @@ static int check(struct provider *provider, const struct task *task, struct erro
     return 0;
 }
 
+static int examine(struct provider *provider, const struct task *task, provider_found *found,
+                   void *arg, struct error *err) {
+    (void)provider, (void)task, (void)found, (void)arg, (void)err;
+    return 0;
+}
+
 #define KIND(name_)                                                                                \
     {                                                                                              \
         .name = (name_), .close = close_hosts, .list = list, .up = up, .stop = stop, .down = down, \
-        .renew = renew, .reap = reap, .check = check                                               \
+        .renew = renew, .reap = reap, .check = check, .examine = examine                           \
     }
 static const struct provider_kind local_kind = KIND("local"), hosts_kind = KIND("hosts");
 

@@ -44,14 +44,6 @@ static const char *const result_names[] = {
     [FINDING_NOT_CHECKED] = "not checked",
 };
 
-/* What later commands will need, said so that nobody takes silence for health. */
-static const struct {
-    const char *check, *text;
-} unchecked[] = {
-    {"cloud", "no machines of a cloud are used yet"},
-};
-enum { UNCHECKED = sizeof unchecked / sizeof *unchecked };
-
 struct wanted {
     const struct command_hosts *hosts;
     bool crash_test;
@@ -96,8 +88,6 @@ static void print_table(const struct examination *all, size_t count) {
             const struct finding *f = &all[i].findings[k];
             add_row(&table, all[i].host->name, f->check, f->result, f->text);
         }
-    for (size_t i = 0; i < UNCHECKED; i++)
-        add_row(&table, "-", unchecked[i].check, FINDING_NOT_CHECKED, unchecked[i].text);
     columns_print(&table);
 }
 
@@ -116,12 +106,6 @@ static void print_all_json(const struct examination *all, size_t count) {
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < all[i].count; k++)
             print_json(all[i].host->name, &all[i].findings[k]);
-    for (size_t i = 0; i < UNCHECKED; i++) {
-        cleanup_free char *text = text_dup(unchecked[i].text);
-        struct finding f = {
-            .check = unchecked[i].check, .result = FINDING_NOT_CHECKED, .text = text};
-        print_json(NULL, &f);
-    }
 }
 
 static bool any_failed(const struct examination *all, size_t count) {
@@ -138,35 +122,57 @@ const struct argp doctor_argp = {
     NULL,
     "Looks at every host: can it be logged in to, does its engine answer and is it recent enough, "
     "disk, core dumps, limits, clock, what earlier trials left; and whether the registry, if one "
-    "is named, lets us in. Says what to do where something is "
+    "is named, lets us in. With provider ec2: who we are at AWS, which actions the policy lacks, "
+    "and "
+    "whether the machines could be made, by dry runs. Says what to do where something is "
     "wrong, and ends with 1 if something failed. Changes nothing, and leaves nothing.",
     hosts_children,
     NULL,
     NULL};
+
+/* Where EC2 does not tell where the hosts are, that is a finding, and there are none. */
+static int choose(const struct command_context *context, const struct hosts_chosen *chosen,
+                  struct command_hosts *ret, struct error *err) {
+    struct error ignored = ERROR_NULL;
+    if (command_hosts_choose(context, chosen, ret, err) == 0) {
+        command_hosts_try(ret);
+        return 0;
+    }
+    return err->kind == ERROR_USAGE || command_read_files(context, &ret->files, &ignored) < 0 ||
+                   ret->files.deployment->testbed.provider != DEPLOYMENT_EC2
+               ? -1
+               : 0;
+}
+
+static void examine_hosts(struct command_hosts *hosts, bool crash_test, struct examination *all) {
+    struct job *jobs = mem_new_array(struct job, hosts->count);
+    for (size_t i = 0; i < hosts->count; i++) {
+        all[i].host = &hosts->hosts[i];
+        jobs[i] = (struct job){.subject = &all[i]};
+    }
+    struct wanted wanted = {.hosts = hosts, .crash_test = crash_test};
+    jobs_run(jobs, hosts->count, 0, examine, &wanted);
+    jobs_free(jobs, hosts->count);
+}
 
 int command_doctor(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
     struct arguments arguments = {.crash_test = false};
     command_parse(&doctor_argp, "doctor", argc, argv, &arguments);
     cleanup(command_hosts_deinit) struct command_hosts hosts = COMMAND_HOSTS_NULL;
-    if (command_hosts_choose(context, &arguments.chosen, &hosts, &err) < 0)
+    if (choose(context, &arguments.chosen, &hosts, &err) < 0)
         return command_fail(context, &err);
-    command_hosts_try(&hosts);
 
-    /* The last one is about no host. */
+    /* Behind the hosts: what is about none of them, and the cloud's regions. */
     struct command_host none = {.name = "-"};
-    size_t count = hosts.count + 1;
+    struct doctor_cloud cloud = {.count = 0};
+    doctor_examine_cloud(context, &hosts.files, &cloud);
+    size_t count = hosts.count + 1 + cloud.count;
     struct examination *all = mem_new_array(struct examination, count);
-    struct job *jobs = mem_new_array(struct job, hosts.count);
-    for (size_t i = 0; i < hosts.count; i++) {
-        all[i].host = &hosts.hosts[i];
-        jobs[i] = (struct job){.subject = &all[i]};
-    }
-    struct wanted wanted = {.hosts = &hosts, .crash_test = arguments.crash_test};
-    jobs_run(jobs, hosts.count, 0, examine, &wanted);
-    jobs_free(jobs, hosts.count);
+    examine_hosts(&hosts, arguments.crash_test, all);
     all[hosts.count].host = &none;
     doctor_examine_registry(&all[hosts.count], hosts.files.deployment);
+    doctor_cloud_move(&cloud, all + hosts.count + 1);
     if (context->progress_mode == PROGRESS_JSON)
         print_all_json(all, count);
     else {
@@ -177,5 +183,6 @@ int command_doctor(struct command_context *context, int argc, char **argv) {
     for (size_t i = 0; i < count; i++)
         doctor_free_findings(&all[i]);
     free(all);
+    doctor_cloud_deinit(&cloud);
     return failed ? 1 : 0;
 }

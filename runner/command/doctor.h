@@ -18,7 +18,8 @@ struct finding {
     char *remedy; /* what to do; or NULL */
 };
 
-enum { FINDINGS_MAX = 64 }; /* two of each of 20 services, and those of the host */
+/* Two of each of 20 services, and those of the host; or three of each fleet in a region. */
+enum { FINDINGS_MAX = 128 };
 
 struct examination {
     const struct command_host *host;
@@ -29,6 +30,21 @@ struct examination {
 /* Fills the findings; `hosts` says whose containers are ours. */
 void doctor_examine(struct examination *x, const struct command_hosts *hosts, bool crash_test);
 void doctor_free_findings(struct examination *x);
+
+/* What is found in each region of a cloud that makes the machines. */
+enum { DOCTOR_REGIONS_MAX = 32 };
+struct doctor_cloud {
+    struct examination all[DOCTOR_REGIONS_MAX];
+    struct command_host hosts[DOCTOR_REGIONS_MAX]; /* the regions, by their names */
+    char *names[DOCTOR_REGIONS_MAX];
+    size_t count;
+};
+/* Nothing where machines are there anyway. `ret` is zero-initialised. */
+void doctor_examine_cloud(const struct command_context *context, const struct command_files *files,
+                          struct doctor_cloud *ret);
+/* Hands the examinations over; the regions stay `cloud`'s. */
+void doctor_cloud_move(struct doctor_cloud *cloud, struct examination *to);
+void doctor_cloud_deinit(struct doctor_cloud *cloud);
 
 /* ---- between the files of the doctor ---- */
 

@@ -56,6 +56,12 @@ struct task doctor_task(void) {
 
 static bool examine_login(struct examination *x) {
     const struct testbed_host *at = x->host->at;
+    if (!at->host && at->deployment && at->deployment->absent) {
+        struct finding *f =
+            doctor_find(x, "login", FINDING_NOT_CHECKED, "%s", at->deployment->absent);
+        f->remedy = text_dup(at->err.hint);
+        return false;
+    }
     if (!at->host) {
         doctor_find_error(x, "login", &at->err);
         char **remedy = &x->findings[x->count - 1].remedy;

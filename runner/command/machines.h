@@ -60,7 +60,12 @@ struct machines_session {
 #define MACHINES_SESSION_NULL ((struct machines_session){.journal = JOURNAL_NULL})
 
 /* What it is for. Who makes machines needs a key to log in with; who ends them does not. */
-enum machines_use { MACHINES_LOOK, MACHINES_CHANGE, MACHINES_MAKE };
+enum machines_use {
+    MACHINES_LOOK,
+    MACHINES_ASK, /* whether they could be made: with the key, without the journal */
+    MACHINES_CHANGE,
+    MACHINES_MAKE,
+};
 
 /* `session` stays where it is: others point to it. */
 int machines_open(struct command_context *context, enum machines_use use,

@@ -6,10 +6,27 @@
 
 #include <stdlib.h>
 
+enum { OPTION_TIMEOUT = 256 };
+
+struct down_arguments {
+    bool all;
+    uint64_t timeout_ns; /* 0: the provider's */
+};
+
+static error_t parse_timeout(struct argp_state *state, const char *text, uint64_t *ret_ns) {
+    struct error err = ERROR_NULL;
+    if (text_to_duration_ns(text, ret_ns, &err) < 0)
+        argp_error(state, "--timeout: %s", err.text);
+    if (*ret_ns == 0)
+        argp_error(state, "--timeout: must be more than nothing");
+    return 0;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
-    bool *all = state->input;
+    struct down_arguments *a = state->input;
     switch (key) {
-    case 'a': *all = true; return 0;
+    case 'a': a->all = true; return 0;
+    case OPTION_TIMEOUT: return parse_timeout(state, arg, &a->timeout_ns);
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -17,6 +34,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option down_options[] = {
     {"all", 'a', NULL, 0, "all that we own, of any deployment and in every region", 0},
+    {"timeout", OPTION_TIMEOUT, "DURATION", 0,
+     "how long to look until nothing is left, 10m at most (10m)", 0},
     {0},
 };
 
@@ -53,8 +72,8 @@ const struct argp machines_reap_argp = {
 
 int machines_stop(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
-    bool all = false;
-    command_parse(&machines_stop_argp, "machines stop", argc, argv, &all);
+    struct down_arguments a = {.all = false};
+    command_parse(&machines_stop_argp, "machines stop", argc, argv, &a);
     cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
     struct task task = command_task();
     if (machines_open(context, MACHINES_CHANGE, &s, &err) < 0 ||
@@ -66,13 +85,15 @@ int machines_stop(struct command_context *context, int argc, char **argv) {
 
 int machines_down(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
-    bool all = false;
-    command_parse(&machines_down_argp, "machines down", argc, argv, &all);
+    struct down_arguments a = {.all = false};
+    command_parse(&machines_down_argp, "machines down", argc, argv, &a);
     cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
     cleanup(machines_deinit) struct machines left = MACHINES_NULL;
     struct task task = command_task();
+    if (a.timeout_ns)
+        task = task_within(&task, a.timeout_ns);
     if (machines_open(context, MACHINES_CHANGE, &s, &err) < 0 ||
-        s.provider->kind->down(s.provider, all ? PROVIDER_ALL : PROVIDER_DEPLOYMENT, &task, &left,
+        s.provider->kind->down(s.provider, a.all ? PROVIDER_ALL : PROVIDER_DEPLOYMENT, &task, &left,
                                &err) < 0)
         return command_fail(context, &err);
     if (left.count == 0) {
@@ -89,8 +110,8 @@ int machines_down(struct command_context *context, int argc, char **argv) {
 
 int machines_reap(struct command_context *context, int argc, char **argv) {
     struct error err = ERROR_NULL;
-    bool all = false;
-    command_parse(&machines_reap_argp, "machines reap", argc, argv, &all);
+    struct down_arguments a = {.all = false};
+    command_parse(&machines_reap_argp, "machines reap", argc, argv, &a);
     cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
     cleanup(machines_deinit) struct machines over = MACHINES_NULL;
     struct task task = command_task();

@@ -174,11 +174,12 @@ int machines_open_with(const struct command_context *context, const struct comma
         .name = d->name ? d->name : s->files.project->name,
         .events = {.journal = on_journal, .pending = on_pending, .note = on_note, .arg = s}};
     bool ec2 = d->testbed.provider == DEPLOYMENT_EC2;
-    if (ec2 && use == MACHINES_MAKE && find_key(s, err) < 0)
+    bool changes = use == MACHINES_CHANGE || use == MACHINES_MAKE;
+    if (ec2 && (use == MACHINES_MAKE || use == MACHINES_ASK) && find_key(s, err) < 0)
         return -1;
-    if (ec2 && use != MACHINES_LOOK && machines_take_journal(s, err) < 0)
+    if (ec2 && changes && machines_take_journal(s, err) < 0)
         return -1;
-    if (ec2 && use == MACHINES_LOOK) {
+    if (ec2 && !changes) {
         find_journal(s);
         if (read_journal(s, err) < 0)
             return error_wrap(err, "the journal of the machines");

@@ -82,7 +82,7 @@ int machines_up(struct command_context *context, int argc, char **argv) {
     struct up_arguments a = {.yes = false};
     command_parse(&machines_up_argp, "machines up", argc, argv, &a);
     cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
-    if (machines_open(context, MACHINES_MAKE, &s, &err) < 0 ||
+    if (machines_open(context, a.dry_run ? MACHINES_ASK : MACHINES_MAKE, &s, &err) < 0 ||
         (a.dry_run ? check(&s, &err) : bring_up(&s, true, a.yes, &err)) < 0)
         return command_fail(context, &err);
     return 0;

@@ -263,6 +263,41 @@ static void a_sweep_takes_all_pages(void **state) {
     assert_int_equal(count_of(fake_received(), "&NextToken=a+b%2Fc"), 1);
 }
 
+/* A page of `count` machines; malloc()ed. */
+static char *page_of(size_t first, size_t count, bool last) {
+    cleanup(buffer_deinit) struct buffer page;
+    buffer_init(&page, 1 << 22);
+    buffer_text(&page, "<x><reservationSet><item><instancesSet>");
+    for (size_t i = first; i < first + count; i++)
+        buffer_format(&page,
+                      "<item><instanceId>i-%zx</instanceId><instanceState><name>running</name>"
+                      "</instanceState>" TAGS "</item>",
+                      i);
+    buffer_format(&page, "</instancesSet></item></reservationSet>%s</x>",
+                  last ? "" : "<nextToken>more</nextToken>");
+    return text_dup(buffer_string(&page));
+}
+
+/* As EC2 gives them, whatever is asked for: 1,000 by page at most. */
+static void a_thousand_machines_are_one_sweep(void **state) {
+    (void)state;
+    enum { PAGES = 4, MACHINES_BY_PAGE = 250 };
+    cleanup_free char *first = page_of(1, MACHINES_BY_PAGE, false),
+                      *second = page_of(1001, MACHINES_BY_PAGE, false),
+                      *third = page_of(2001, MACHINES_BY_PAGE, false),
+                      *last = page_of(3001, MACHINES_BY_PAGE, true);
+    const struct fake_step script[] = {ASK(first), ASK(second),   ASK(third),
+                                       ASK(last),  ASK(NO_GROUP), FAKE_END()};
+    struct fixture f;
+    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
+    start(&f, script, "1}");
+    assert_int_equal(list(&f, &machines), 0);
+    assert_int_equal(machines.count, PAGES * MACHINES_BY_PAGE);
+    end(&f);
+    assert_int_equal(count_of(fake_received(), "Action=DescribeInstances&"), PAGES);
+    assert_int_equal(count_of(fake_received(), "&MaxResults=1000"), PAGES + 1);
+}
+
 static void what_is_no_answer_of_ec2_is_an_error(void **state) {
     (void)state;
     static const struct fake_step script[] = {ASK("<html><body>hello</html>"), ASK("<x/>"), ASKED,
@@ -491,6 +526,27 @@ static void down_that_cannot_look_in_time_does_not_say_that_nothing_is_left(void
     end(&f);
 }
 
+/* What the last whole look saw is what is left. */
+static void down_that_runs_out_of_time_lists_what_it_saw_last(void **state) {
+    (void)state;
+    static const struct fake_step script[] = {LOOK(MACHINES(INSTANCE("i-1", "running", ""))),
+                                              ASK("<x/>"),
+                                              LOOK(MACHINES(INSTANCE("i-1", "terminated", ""))),
+                                              NO("400 Bad Request", "DependencyViolation"),
+                                              ASKED,
+                                              FAKE_STALL(),
+                                              FAKE_END()};
+    struct fixture f;
+    cleanup(machines_deinit) struct machines left = MACHINES_NULL;
+    start(&f, script, "1}");
+    struct task over = task_within(&f.task, NS_PER_SEC);
+    assert_int_equal(f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, &over, &left, &f.err),
+                     0);
+    assert_int_equal(left.count, 1);
+    assert_string_equal(left.items[0].id, "sg-1");
+    end(&f);
+}
+
 static void what_has_no_tag_of_ours_is_never_touched(void **state) {
     (void)state;
 #define STRANGER                                                                                   \
@@ -519,6 +575,7 @@ int main(void) {
         cmocka_unit_test(a_call_that_is_cancelled_while_it_waits_has_no_answer),
         cmocka_unit_test(a_token_that_expires_is_replaced_if_there_is_a_newer_one),
         cmocka_unit_test(a_sweep_takes_all_pages),
+        cmocka_unit_test(a_thousand_machines_are_one_sweep),
         cmocka_unit_test(what_is_no_answer_of_ec2_is_an_error),
         cmocka_unit_test(a_lost_answer_makes_no_second_machine),
         cmocka_unit_test(where_capacity_lacks_other_zones_are_tried),
@@ -529,6 +586,7 @@ int main(void) {
         cmocka_unit_test(a_quota_is_an_error_and_a_machine_that_ends_is_named),
         cmocka_unit_test(down_looks_until_nothing_is_left),
         cmocka_unit_test(down_that_cannot_look_in_time_does_not_say_that_nothing_is_left),
+        cmocka_unit_test(down_that_runs_out_of_time_lists_what_it_saw_last),
         cmocka_unit_test(what_has_no_tag_of_ours_is_never_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

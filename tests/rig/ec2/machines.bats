@@ -175,23 +175,47 @@ EOT
   [ -z "$(seatrial machines ls --all --format json)" ]
 }
 
-# Whatever call it was killed at, `up` brings the machines up and `down` leaves nothing; so if `down` is killed.
-@test "a runner that is killed at a line of its journal leaks nothing" {
-  local journal=$XDG_STATE_HOME/seatrial/machines/perf.jsonl n at="5 8"
-  [ -z "${SEATRIAL_TEST_LONG:-}" ] || at="1 2 3 4 5 6 7 8 9 10 11 12"
+# killed_at N COMMAND: `seatrial machines COMMAND`, killed as soon as it has written N lines of its journal; 1 if it never had so many.
+killed_at() {
+  : >"$XDG_STATE_HOME/seatrial/machines/perf.jsonl"
+  "$SEATRIAL_BIN/rig_kill_at" "$1" "$XDG_STATE_HOME/seatrial/machines/perf.jsonl" "$SEATRIAL_BIN/seatrial" machines "$2" 3>&-
+}
+
+nothing_is_left() {
+  run -0 seatrial machines down
+  [ -z "$(seatrial machines ls --all --format json)" ]
+}
+
+# At each line of the journal: `up` again makes what is missing and no machine twice, and `down` instead leaves nothing.
+@test "a runner that is killed at a line of the journal of up leaks nothing" {
+  local n killed=0 at="5 8"
+  [ -z "${SEATRIAL_TEST_LONG:-}" ] || at=$(seq 100)
+  mkdir -p "$XDG_STATE_HOME/seatrial/machines"
   for n in $at; do
-    : >"$journal"
-    "$SEATRIAL_BIN/rig_kill_at" "$n" "$journal" "$SEATRIAL_BIN/seatrial" machines up 3>&-
-    if ((n % 3 == 2)); then
-      run -0 seatrial machines up
-      [ "$(states)" = "$all_run" ]
-      [ "$(seatrial machines ls --all --format json | jq -rs 'map(select(.kind == "machine")) | length')" = 5 ]
-    fi
-    : >"$journal"
-    "$SEATRIAL_BIN/rig_kill_at" 1 "$journal" "$SEATRIAL_BIN/seatrial" machines down 3>&-
-    run -0 seatrial machines down
-    [ -z "$(seatrial machines ls --all --format json)" ]
+    killed_at "$n" up || break
+    killed=$((killed + 1))
+    run -0 seatrial machines up
+    [ "$(states)" = "$all_run" ]
+    [ "$(seatrial machines ls --all --format json | jq -rs 'map(select(.kind == "machine")) | length')" = 5 ]
+    nothing_is_left
+    killed_at "$n" up || true
+    nothing_is_left
   done
+  nothing_is_left
+  [ "$killed" -ge 2 ]
+}
+
+@test "a runner that is killed at a line of the journal of down leaks nothing" {
+  local n killed=0 at="1 4"
+  [ -z "${SEATRIAL_TEST_LONG:-}" ] || at=$(seq 100)
+  for n in $at; do
+    run -0 seatrial machines up
+    killed_at "$n" down || break
+    killed=$((killed + 1))
+    nothing_is_left
+  done
+  nothing_is_left
+  [ "$killed" -ge 2 ]
 }
 
 # The line of a call that nobody heard the end of, then one that was torn.

@@ -1,6 +1,6 @@
 # Stands in front of moto: signs what it is sent again, by botocore at the date that was sent, and compares; holds each request
 # against botocore's model of EC2; and hands it on (without moto: answers itself). It is the metadata service of a machine, too.
-# Prints its address; GET /seen tells what it saw.
+# Prints its address; GET /seen tells what it saw, GET /refuse/ACTION/CODE makes it say no to an action, GET /refuse/ACTION no more.
 import datetime
 import functools
 import http.client
@@ -16,20 +16,21 @@ import botocore.loaders
 import botocore.model
 
 key, secret, token, moto = sys.argv[1:5]
-model = botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("ec2", "service-2"))
+models = {name: botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model(name, "service-2")) for name in ("ec2", "sts")}
+refused = {}
 seen = {"requests": 0, "signatures": 0, "wrong": 0, "invalid": 0}
 
 
 def sign(handler, body):
     when = datetime.datetime.strptime(handler.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
     wanted = handler.headers["Authorization"]
-    region = wanted.split("Credential=")[1].split("/")[2]
+    region, service = wanted.split("Credential=")[1].split("/")[2:4]
     names = wanted.split("SignedHeaders=")[1].split(",")[0].split(";")
     headers = {n: handler.headers[n] for n in names if n not in ("host", "x-amz-date", "x-amz-security-token")}
     url = "http://%s%s" % (handler.headers["Host"], handler.path)
     request = botocore.awsrequest.AWSRequest("POST", url, headers, body)
     request.context["timestamp"] = handler.headers["X-Amz-Date"]
-    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret, token or None), "ec2", region)
+    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret, token or None), service, region)
 
     class Frozen(datetime.datetime):
         @classmethod
@@ -47,7 +48,7 @@ def sign(handler, body):
         signer.add_auth(request)
     finally:
         botocore.auth.datetime.datetime = kept
-    return request.headers["Authorization"] == wanted
+    return request.headers["Authorization"] == wanted, service
 
 
 def name_of(member, shape):
@@ -56,7 +57,7 @@ def name_of(member, shape):
 
 
 def names_of(shape, prefix, found):
-    """The names that parameters of a shape can have in the Query API of EC2, with N for positions."""
+    """The names that parameters of a shape can have in the Query API, with N for positions."""
     for member, sub in shape.members.items():
         name = prefix + name_of(member, sub)
         inner = sub
@@ -70,15 +71,15 @@ def names_of(shape, prefix, found):
 
 
 @functools.cache
-def known_of(action):
-    shape = model.operation_model(action).input_shape
+def known_of(service, action):
+    shape = models[service].operation_model(action).input_shape
     return names_of(shape, "", set()), [name_of(m, shape.members[m]) for m in shape.required_members]
 
 
-def invalid(form):
+def invalid(service, form):
     fields = dict(urllib.parse.parse_qsl(form, keep_blank_values=True, strict_parsing=True))
-    known, required = known_of(fields.pop("Action"))
-    if fields.pop("Version") != model.api_version:
+    known, required = known_of(service, fields.pop("Action"))
+    if fields.pop("Version") != models[service].api_version:
         return "version"
     for name in fields:
         if ".".join("N" if part.isdigit() else part for part in name.split(".")) not in known:
@@ -94,13 +95,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        right, bad = sign(self, body), invalid(body.decode())
+        right, service = sign(self, body)
+        bad = invalid(service, body.decode())
+        action = urllib.parse.parse_qs(body.decode())["Action"][0]
         seen["requests"] += 1
+        seen[action] = seen.get(action, 0) + 1
         seen["signatures"] += right
         seen["wrong"] += not right
         seen["invalid"] += bad is not None
         if bad or not right:
             print("right" if right else "wrong", bad, self.headers["Authorization"], body, file=sys.stderr)
+        if action in refused:
+            self.reply(400, ("<Response><Errors><Error><Code>%s</Code></Error></Errors></Response>" % refused[action]).encode())
+            return
         if not moto:
             self.reply(200, b"<x/>")
             return
@@ -121,6 +128,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = "role" if self.path == roles else json.dumps(keys)
             self.reply(200 if right else 401, answer.encode())
             return
+        words = self.path.split("/")
+        if words[1] == "refuse":
+            refused.update([words[2:]]) if words[3:] else refused.pop(words[2])
         self.reply(200, " ".join("%s=%d" % item for item in seen.items()).encode())
 
     def reply(self, status, body):
