@@ -14,6 +14,7 @@
 /* Machines of AWS run a minute or two after they were asked for, and end as fast. */
 #define UP_NS (15 * 60 * NS_PER_SEC)
 #define DOWN_NS (10 * 60 * NS_PER_SEC)
+enum { RULES_OF_A_GROUP = 60 };
 #define ADDRESS_NS (20 * NS_PER_SEC)
 #define RENEW_NS (60 * NS_PER_SEC)
 
@@ -204,6 +205,26 @@ static void find_peers(struct ec2_provider *p) {
     }
 }
 
+/* Each machine elsewhere is a rule, and so is each network of the runner. */
+static void warn_of_rules(const struct ec2_provider *p) {
+    size_t own = 1 + texts_count(p->ssh_from);
+    const struct deployment *d = p->settings->deployment;
+    for (size_t i = 0; i < p->deployment_region_count; i++) {
+        size_t rules = own + d->testbed.host_count;
+        for (size_t f = 0; f < d->testbed.fleet_count; f++)
+            for (size_t k = 0; k < d->testbed.fleets[f].region_count; k++)
+                if (text_equal(d->testbed.fleets[f].regions[k].name, p->regions[i].name))
+                    rules -= (size_t)d->testbed.fleets[f].regions[k].count;
+        if (rules <= RULES_OF_A_GROUP)
+            continue;
+        cleanup_free char *text =
+            text_format("the security group in %s will need %zu rules, one for each machine of "
+                        "another region: EC2 gives %d unless it was asked for more",
+                        p->regions[i].name, rules, RULES_OF_A_GROUP);
+        p->events.note(p->events.arg, text);
+    }
+}
+
 static int up(struct provider *provider, bool make, const struct task *task, struct machines *ret,
               struct error *err) {
     struct ec2_provider *p = self(provider);
@@ -213,6 +234,7 @@ static int up(struct provider *provider, bool make, const struct task *task, str
     if (find_ssh_from(p, task, err) < 0 || look(p, PROVIDER_DEPLOYMENT, &limited, err) < 0)
         return -1;
     find_peers(p);
+    warn_of_rules(p);
     for (size_t i = 0; i < count; i++) {
         p->regions[i].expires_s = provider_expires_s(p->settings->deployment);
         p->regions[i].flag = make;

@@ -37,21 +37,22 @@ static const char *lookup(void *arg, const char *name) {
 }
 static const struct environment env = {.lookup = lookup};
 
-struct fixture {
+/* Of the test that runs. */
+static struct fixture {
     struct fake *fake;
     struct deployment *deployment;
     struct provider_settings settings;
     struct provider *provider;
+    struct machines machines; /* what the last call gave */
     struct buffer journal, notes;
     struct error err;
     struct task task;
-};
+} f;
 
 static int on_journal(void *arg, const char *event, struct json *fields, struct error *err) {
-    (void)err;
-    struct fixture *f = arg;
+    (void)arg, (void)err;
     const char *action = json_text_or_null(json_member(fields, "action"));
-    buffer_format(&f->journal, "%s %s;", event, action ? action : "");
+    buffer_format(&f.journal, "%s %s;", event, action ? action : "");
     json_free(fields);
     return 0;
 }
@@ -62,65 +63,74 @@ static char *on_pending(void *arg, const char *fleet, const char *region) {
 }
 
 static void on_note(void *arg, const char *text) {
-    struct fixture *f = arg;
-    buffer_format(&f->notes, "%s;", text);
+    (void)arg;
+    buffer_format(&f.notes, "%s;", text);
 }
 
-static void start(struct fixture *f, const struct fake_step *script, const char *fleet) {
+static void start(const struct fake_step *script, const char *fleet) {
     access_key = "OLDKEY";
-    *f = (struct fixture){.provider = NULL};
-    buffer_init(&f->journal, 1 << 16);
-    buffer_init(&f->notes, 1 << 16);
-    f->fake = fake_start(script);
+    f = (struct fixture){.provider = NULL};
+    buffer_init(&f.journal, 1 << 16);
+    buffer_init(&f.notes, 1 << 16);
+    f.fake = fake_start(script);
     struct task forever = TASK_FOREVER;
-    f->task = task_within(&forever, PATIENCE_NS);
+    f.task = task_within(&forever, PATIENCE_NS);
     cleanup_free char *text =
         text_format("testbed: {provider: ec2, ssh_from: [1.1.1.1/32], fleets: {r: {regions: {a-1: "
                     "%s, instance_type: t, image: ami-1}}}",
                     fleet);
-    if (deployment_parse("d", "/w", 0600, text, strlen(text), &env, &f->deployment, &f->err) < 0)
-        fail_msg("%s", f->err.text);
-    f->settings = (struct provider_settings){
-        .deployment = f->deployment,
+    if (deployment_parse("d", "/w", 0600, text, strlen(text), &env, &f.deployment, &f.err) < 0)
+        fail_msg("%s", f.err.text);
+    f.settings = (struct provider_settings){
+        .deployment = f.deployment,
         .environment = &env,
         .owner = "me",
         .name = "d",
         .authorized_key = "ssh-ed25519 AAAA",
-        .events = {.journal = on_journal, .pending = on_pending, .note = on_note, .arg = f},
-        .unix_socket = fake_socket(f->fake),
+        .events = {.journal = on_journal, .pending = on_pending, .note = on_note, .arg = NULL},
+        .unix_socket = fake_socket(f.fake),
         .pause_ns = NS_PER_MS};
-    assert_int_equal(provider_open(&f->settings, &f->provider, &f->err), 0);
+    assert_int_equal(provider_open(&f.settings, &f.provider, &f.err), 0);
 }
 
 /* Whatever was sent and said, the secret was not among it. */
-static void end(struct fixture *f) {
-    f->provider->kind->close(f->provider);
-    assert_string_equal(fake_finish(f->fake), "");
+static void end(void) {
+    f.provider->kind->close(f.provider);
+    assert_string_equal(fake_finish(f.fake), "");
     assert_null(strstr(fake_received(), "s3cr3t"));
-    assert_null(strstr(f->err.text, "s3cr3t"));
-    assert_null(strchr(f->err.text, '\x1b'));
-    deployment_free(f->deployment);
-    buffer_deinit(&f->journal);
-    buffer_deinit(&f->notes);
+    assert_null(strstr(f.err.text, "s3cr3t"));
+    assert_null(strchr(f.err.text, '\x1b'));
+    deployment_free(f.deployment);
+    machines_deinit(&f.machines);
+    buffer_deinit(&f.journal);
+    buffer_deinit(&f.notes);
 }
 
-static void assert_error(const struct fixture *f, enum error_kind kind, const char *part) {
-    if (f->err.kind != kind || !strstr(f->err.text, part))
-        fail_msg("%s: %s (wanted %s: ...%s...)", error_kind_name(f->err.kind), f->err.text,
+static void assert_error(enum error_kind kind, const char *part) {
+    if (f.err.kind != kind || !strstr(f.err.text, part))
+        fail_msg("%s: %s (wanted %s: ...%s...)", error_kind_name(f.err.kind), f.err.text,
                  error_kind_name(kind), part);
 }
 
-static int list(struct fixture *f, struct machines *ret) {
-    return f->provider->kind->list(f->provider, PROVIDER_DEPLOYMENT, &f->task, ret, &f->err);
+/* Each in the place of what the one before has found. */
+static int list(void) {
+    machines_deinit(&f.machines);
+    return f.provider->kind->list(f.provider, PROVIDER_DEPLOYMENT, &f.task, &f.machines, &f.err);
 }
 
-static int up(struct fixture *f, struct machines *ret) {
-    return f->provider->kind->up(f->provider, true, &f->task, ret, &f->err);
+static int up(void) {
+    machines_deinit(&f.machines);
+    return f.provider->kind->up(f.provider, true, &f.task, &f.machines, &f.err);
 }
 
-static void bring_up(struct fixture *f, struct machines *ret) {
-    if (up(f, ret) < 0)
-        fail_msg("%s", f->err.text);
+static void bring_up(void) {
+    if (up() < 0)
+        fail_msg("%s", f.err.text);
+}
+
+static int down(const struct task *task) {
+    machines_deinit(&f.machines);
+    return f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, task, &f.machines, &f.err);
 }
 
 static size_t count_of(const char *text, const char *part) {
@@ -156,6 +166,9 @@ static size_t count_of(const char *text, const char *part) {
 #define LOOK(machines) ASK(machines), ASK(GROUP)
 #define ENSURE_GROUP ASK(VPC), ASK(GROUP)
 #define DONE ENSURE_GROUP, ASK("<x/>")
+#define NONE_YET LOOK(NOBODY), ENSURE_GROUP
+#define RUNS LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS)))
+#define COMES_UP ASK(MADE), RUNS, DONE
 
 /* ---- the client ---- */
 
@@ -168,26 +181,22 @@ static void who_is_too_busy_or_breaks_is_asked_again(void **state) {
                                               ASK(NOBODY),
                                               ASK(NO_GROUP),
                                               FAKE_END()};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(list(&f, &machines), 0);
-    assert_int_equal(machines.count, 0);
-    end(&f);
+    start(script, "1}");
+    assert_int_equal(list(), 0);
+    assert_int_equal(f.machines.count, 0);
+    end();
 }
 
 static void a_no_is_an_error_with_ec2s_words_and_a_hint(void **state) {
     (void)state;
     static const struct fake_step script[] = {NO("403 Forbidden", "UnauthorizedOperation"),
                                               FAKE_END()};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(list(&f, &machines), -1);
-    assert_error(&f, ERROR_REFUSED,
+    start(script, "1}");
+    assert_int_equal(list(), -1);
+    assert_error(ERROR_REFUSED,
                  "DescribeInstances in a-1: EC2 says UnauthorizedOperation: because");
     assert_non_null(strstr(f.err.hint, "docs/EC2.md"));
-    end(&f);
+    end();
 }
 
 /* What EC2 said to the call before is no answer to one that was never sent. */
@@ -200,9 +209,8 @@ static void a_call_that_is_cancelled_while_it_waits_has_no_answer(void **state) 
     cleanup(ec2_request_deinit) struct ec2_request request = EC2_REQUEST_NULL;
     cleanup(ec2_closep) struct ec2 *ec2 = NULL;
     cleanup(aws_chain_freep) struct aws_chain *chain = NULL;
-    struct fixture f;
     struct cancel cancel;
-    start(&f, script, "1}");
+    start(script, "1}");
     chain = aws_chain_new(f.deployment, &env);
     struct ec2_options options = {
         .region = "a-1", .unix_socket = fake_socket(f.fake), .chain = chain, .pause_ns = NS_PER_MS};
@@ -213,10 +221,10 @@ static void a_call_that_is_cancelled_while_it_waits_has_no_answer(void **state) 
     cancel_raise(&cancel, 1);
     f.task.cancel = &cancel;
     assert_int_equal(ec2_call(ec2, &request, expected, &f.task, NULL, &f.err), -1);
-    assert_error(&f, ERROR_CANCELLED, "DeleteSecurityGroup in a-1");
+    assert_error(ERROR_CANCELLED, "DeleteSecurityGroup in a-1");
     assert_string_equal(ec2_code(ec2), "");
     cancel_deinit(&cancel);
-    end(&f);
+    end();
 }
 
 static void renew_keys(void) {
@@ -234,13 +242,11 @@ static void a_token_that_expires_is_replaced_if_there_is_a_newer_one(void **stat
                                               ASK(NO_GROUP),
                                               NO("400 Bad Request", "RequestExpired"),
                                               FAKE_END()};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(list(&f, &machines), 0);
-    assert_int_equal(list(&f, &machines), -1);
-    assert_error(&f, ERROR_REFUSED, "EC2 says RequestExpired");
-    end(&f);
+    start(script, "1}");
+    assert_int_equal(list(), 0);
+    assert_int_equal(list(), -1);
+    assert_error(ERROR_REFUSED, "EC2 says RequestExpired");
+    end();
     assert_int_equal(count_of(fake_received(), "Credential=OLDKEY/"), 1);
     assert_int_equal(count_of(fake_received(), "Credential=NEWKEY/"), 3);
 }
@@ -252,14 +258,12 @@ static void a_sweep_takes_all_pages(void **state) {
                 INSTANCE("i-2", "running", "") "</instancesSet></item></reservationSet>"
                                                "<nextToken>a b/c</nextToken></x>"),
         ASK(MACHINES(INSTANCE("i-3", "stopped", ""))), ASK(NO_GROUP), FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(list(&f, &machines), 0);
-    assert_int_equal(machines.count, 3);
-    assert_string_equal(machines.items[0].name, "r-1");
-    assert_string_equal(machines.items[1].name, "");
-    end(&f);
+    start(script, "1}");
+    assert_int_equal(list(), 0);
+    assert_int_equal(f.machines.count, 3);
+    assert_string_equal(f.machines.items[0].name, "r-1");
+    assert_string_equal(f.machines.items[1].name, "");
+    end();
     assert_int_equal(count_of(fake_received(), "&NextToken=a+b%2Fc"), 1);
 }
 
@@ -288,12 +292,10 @@ static void a_thousand_machines_are_one_sweep(void **state) {
                       *last = page_of(3001, MACHINES_BY_PAGE, true);
     const struct fake_step script[] = {ASK(first), ASK(second),   ASK(third),
                                        ASK(last),  ASK(NO_GROUP), FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(list(&f, &machines), 0);
-    assert_int_equal(machines.count, PAGES * MACHINES_BY_PAGE);
-    end(&f);
+    start(script, "1}");
+    assert_int_equal(list(), 0);
+    assert_int_equal(f.machines.count, PAGES * MACHINES_BY_PAGE);
+    end();
     assert_int_equal(count_of(fake_received(), "Action=DescribeInstances&"), PAGES);
     assert_int_equal(count_of(fake_received(), "&MaxResults=1000"), PAGES + 1);
 }
@@ -304,14 +306,12 @@ static void what_is_no_answer_of_ec2_is_an_error(void **state) {
                                               FAKE_ANSWER("404 Not Found", "no"), FAKE_END()};
     static const char *const parts[] = {"the XML is broken", "it lists no machines",
                                         "EC2 answered with status 404"};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
+    start(script, "1}");
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(list(&f, &machines), -1);
-        assert_error(&f, ERROR_INVALID, parts[i]);
+        assert_int_equal(list(), -1);
+        assert_error(ERROR_INVALID, parts[i]);
     }
-    end(&f);
+    end();
 }
 
 /* ---- machines ---- */
@@ -320,24 +320,16 @@ static void what_is_no_answer_of_ec2_is_an_error(void **state) {
  * was made is not shown at first: it is waited for, and nothing is made again. */
 static void a_lost_answer_makes_no_second_machine(void **state) {
     (void)state;
-    static const struct fake_step script[] = {LOOK(NOBODY),
-                                              ENSURE_GROUP,
-                                              ASKED,
-                                              FAKE_CLOSE(),
-                                              ASK(MADE),
-                                              LOOK(NOBODY),
-                                              LOOK(MACHINES(INSTANCE("i-1", "pending", ""))),
-                                              LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
-                                              DONE,
-                                              FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    bring_up(&f, &machines);
+    static const struct fake_step script[] = {
+        NONE_YET,  ASKED,        FAKE_CLOSE(),
+        ASK(MADE), LOOK(NOBODY), LOOK(MACHINES(INSTANCE("i-1", "pending", ""))),
+        RUNS,      DONE,         FAKE_END()};
+    start(script, "1}");
+    bring_up();
     assert_string_equal(buffer_string(&f.journal),
                         "make RunInstances;made RunInstances;call CreateTags;");
-    assert_string_equal(machines.items[0].name, "r-1");
-    end(&f);
+    assert_string_equal(f.machines.items[0].name, "r-1");
+    end();
     const char *first = strstr(fake_received(), "&ClientToken=");
     assert_non_null(first);
     cleanup_free char *token = text_format("%.40s", first);
@@ -352,18 +344,11 @@ static void a_lost_answer_makes_no_second_machine(void **state) {
 static void where_capacity_lacks_other_zones_are_tried(void **state) {
     (void)state;
     static const struct fake_step script[] = {
-        LOOK(NOBODY),
-        ENSURE_GROUP,
-        NO("500 Internal Server Error", "InsufficientInstanceCapacity"),
-        ASK(MADE),
-        LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
-        DONE,
+        NONE_YET, NO("500 Internal Server Error", "InsufficientInstanceCapacity"), COMES_UP,
         FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "{count: 1, zones: [a-1x, a-1y]}}");
-    bring_up(&f, &machines);
-    end(&f);
+    start(script, "{count: 1, zones: [a-1x, a-1y]}}");
+    bring_up();
+    end();
     assert_int_equal(count_of(fake_received(), "&Placement.AvailabilityZone=a-1x&"), 1);
     assert_int_equal(count_of(fake_received(), "&Placement.AvailabilityZone=a-1y&"), 1);
 }
@@ -380,18 +365,14 @@ static void an_image_is_the_newest_of_its_name_or_none(void **state) {
         ASK("<x><imagesSet>" IMAGE("ami-7", "2026-01-01") IMAGE("ami-8", "2026-03-01")
                 IMAGE("ami-9", "2026-02-01") "</imagesSet></x>"),
         ENSURE_GROUP,
-        ASK(MADE),
-        LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
-        DONE,
+        COMES_UP,
         FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "{count: 1, image: 'name:them/p-*'}}");
-    assert_int_equal(up(&f, &machines), -1);
-    assert_error(&f, ERROR_NOT_FOUND, "fleet 'r': a-1 has no image 'p-*' of owner 'them'");
+    start(script, "{count: 1, image: 'name:them/p-*'}}");
+    assert_int_equal(up(), -1);
+    assert_error(ERROR_NOT_FOUND, "fleet 'r': a-1 has no image 'p-*' of owner 'them'");
     assert_non_null(strstr(f.err.hint, "aws ec2 describe-images --owners them"));
-    bring_up(&f, &machines);
-    end(&f);
+    bring_up();
+    end();
     assert_int_equal(count_of(fake_received(), "Action=DescribeImages&"), 2);
     assert_int_equal(count_of(fake_received(), "&ImageId=ami-8&"), 1);
 }
@@ -404,20 +385,15 @@ static void a_root_disk_of_a_chosen_size_is_the_images_root_device(void **state)
         ASK("<x><imagesSet><item><imageId>ami-1</imageId><rootDeviceName>/dev/xvda</rootDeviceName>"
             "</item></imagesSet></x>"),
         ENSURE_GROUP,
-        ASK(MADE),
-        LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
-        DONE,
+        COMES_UP,
         LOOK(NOBODY),
         ASK("<x><imagesSet/></x>"),
         FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}, disk: {size: 100g, type: gp3, iops: 6000, throughput_mib: 500}");
-    bring_up(&f, &machines);
-    machines_deinit(&machines);
-    assert_int_equal(up(&f, &machines), -1);
-    assert_error(&f, ERROR_NOT_FOUND, "fleet 'r': a-1 has no image 'ami-1'");
-    end(&f);
+    start(script, "1}, disk: {size: 100g, type: gp3, iops: 6000, throughput_mib: 500}");
+    bring_up();
+    assert_int_equal(up(), -1);
+    assert_error(ERROR_NOT_FOUND, "fleet 'r': a-1 has no image 'ami-1'");
+    end();
     assert_int_equal(
         count_of(fake_received(),
                  "&BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda"
@@ -429,60 +405,47 @@ static void a_root_disk_of_a_chosen_size_is_the_images_root_device(void **state)
 
 static void what_no_zone_has_is_said_of_each(void **state) {
     (void)state;
-    static const struct fake_step script[] = {LOOK(NOBODY), ENSURE_GROUP,
+    static const struct fake_step script[] = {NONE_YET,
                                               NO("400 Bad Request", "InsufficientInstanceCapacity"),
                                               NO("400 Bad Request", "Unsupported"), FAKE_END()};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "{count: 3, zones: [a-1x, a-1y]}}");
-    assert_int_equal(up(&f, &machines), -1);
-    assert_error(&f, ERROR_REFUSED,
+    start(script, "{count: 3, zones: [a-1x, a-1y]}}");
+    assert_int_equal(up(), -1);
+    assert_error(ERROR_REFUSED,
                  "fleet 'r': 3 of t are not to be had (a-1x: InsufficientInstanceCapacity; a-1y: "
                  "Unsupported)");
     assert_string_equal(buffer_string(&f.journal), "make RunInstances;refused RunInstances;");
-    end(&f);
+    end();
 }
 
 static void spot_machines_are_replaced_on_demand_only_where_it_is_said(void **state) {
     (void)state;
-    static const struct fake_step script[] = {LOOK(NOBODY),
-                                              ENSURE_GROUP,
-                                              NO("400 Bad Request", "MaxSpotInstanceCountExceeded"),
-                                              ASK(MADE),
-                                              LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS))),
-                                              DONE,
-                                              FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}, market: spot, spot_fallback: true");
-    bring_up(&f, &machines);
+    static const struct fake_step script[] = {
+        NONE_YET, NO("400 Bad Request", "MaxSpotInstanceCountExceeded"), COMES_UP, FAKE_END()};
+    start(script, "1}, market: spot, spot_fallback: true");
+    bring_up();
     assert_non_null(strstr(buffer_string(&f.notes), "fleet r: no spot machines (a-1 (spot): MaxS"));
-    end(&f);
+    end();
     assert_int_equal(count_of(fake_received(), "MarketType=spot"), 1);
 }
 
 static void a_quota_is_an_error_and_a_machine_that_ends_is_named(void **state) {
     (void)state;
     static const struct fake_step script[] = {
-        LOOK(NOBODY),
-        ENSURE_GROUP,
+        NONE_YET,
         NO("400 Bad Request", "VcpuLimitExceeded"),
-        LOOK(NOBODY),
-        ENSURE_GROUP,
+        NONE_YET,
         ASK(MADE),
         LOOK(MACHINES(INSTANCE("i-1", "terminated",
                                "<stateReason><code>Server.InternalError</code>"
                                "<message>bad disk</message></stateReason>"))),
         FAKE_END()};
-    struct fixture f;
-    struct machines machines = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(up(&f, &machines), -1);
-    assert_error(&f, ERROR_REFUSED, "EC2 says VcpuLimitExceeded");
+    start(script, "1}");
+    assert_int_equal(up(), -1);
+    assert_error(ERROR_REFUSED, "EC2 says VcpuLimitExceeded");
     assert_non_null(strstr(f.err.hint, "Service Quotas"));
-    assert_int_equal(up(&f, &machines), -1);
-    assert_error(&f, ERROR_FAILED, "machine i-1 of fleet 'r' in a-1 ended: Server.InternalError");
-    end(&f);
+    assert_int_equal(up(), -1);
+    assert_error(ERROR_FAILED, "machine i-1 of fleet 'r' in a-1 ended: Server.InternalError");
+    end();
 }
 
 /* A machine that was not seen at first ends too, and a group goes once nothing uses it. */
@@ -500,30 +463,25 @@ static void down_looks_until_nothing_is_left(void **state) {
         ASK(NOBODY),
         ASK(NO_GROUP),
         FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines left = MACHINES_NULL;
-    start(&f, script, "1}");
-    if (f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, &f.task, &left, &f.err) < 0)
+    start(script, "1}");
+    if (down(&f.task) < 0)
         fail_msg("%s", f.err.text);
-    assert_int_equal(left.count, 0);
+    assert_int_equal(f.machines.count, 0);
     assert_string_equal(buffer_string(&f.journal),
                         "call TerminateInstances;call TerminateInstances;"
                         "call DeleteSecurityGroup;call DeleteSecurityGroup;");
-    end(&f);
+    end();
 }
 
 /* It is no answer that nothing is left. */
 static void down_that_cannot_look_in_time_does_not_say_that_nothing_is_left(void **state) {
     (void)state;
     static const struct fake_step script[] = {FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines left = MACHINES_NULL;
-    start(&f, script, "1}");
+    start(script, "1}");
     struct task over = task_within(&f.task, 0);
-    assert_int_equal(f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, &over, &left, &f.err),
-                     -1);
-    assert_error(&f, ERROR_TIMEOUT, "DescribeInstances in a-1");
-    end(&f);
+    assert_int_equal(down(&over), -1);
+    assert_error(ERROR_TIMEOUT, "DescribeInstances in a-1");
+    end();
 }
 
 /* What the last whole look saw is what is left. */
@@ -536,15 +494,12 @@ static void down_that_runs_out_of_time_lists_what_it_saw_last(void **state) {
                                               ASKED,
                                               FAKE_STALL(),
                                               FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines left = MACHINES_NULL;
-    start(&f, script, "1}");
+    start(script, "1}");
     struct task over = task_within(&f.task, NS_PER_SEC);
-    assert_int_equal(f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, &over, &left, &f.err),
-                     0);
-    assert_int_equal(left.count, 1);
-    assert_string_equal(left.items[0].id, "sg-1");
-    end(&f);
+    assert_int_equal(down(&over), 0);
+    assert_int_equal(f.machines.count, 1);
+    assert_string_equal(f.machines.items[0].id, "sg-1");
+    end();
 }
 
 static void what_has_no_tag_of_ours_is_never_touched(void **state) {
@@ -559,13 +514,10 @@ static void what_has_no_tag_of_ours_is_never_touched(void **state) {
                                      TAG(TAG_DEPLOYMENT, "e") "</tagSet></item>"
     static const struct fake_step script[] = {ASK(MACHINES(STRANGER)), ASK(NO_GROUP),
                                               ASK(MACHINES(STRANGER)), ASK(NO_GROUP), FAKE_END()};
-    struct fixture f;
-    cleanup(machines_deinit) struct machines left = MACHINES_NULL;
-    start(&f, script, "1}");
-    assert_int_equal(
-        f.provider->kind->down(f.provider, PROVIDER_DEPLOYMENT, &f.task, &left, &f.err), 0);
-    assert_int_equal(left.count, 0);
-    end(&f);
+    start(script, "1}");
+    assert_int_equal(down(&f.task), 0);
+    assert_int_equal(f.machines.count, 0);
+    end();
 }
 
 int main(void) {

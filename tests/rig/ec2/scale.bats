@@ -50,8 +50,15 @@ seatrial() {
   [ "$(seen RunInstances) $(seen TerminateInstances)" = "3 2" ]
 }
 
+@test "more machines elsewhere than a security group has rules are told before they are made" {
+  write_deployment crowd "a: {regions: {us-east-2: 60, us-west-2: 1}, $fleet}"
+  run -1 seatrial machines up
+  [[ $output == *"the security group in us-west-2 will need 62 rules, one for each machine of another region: EC2 gives 60 unless it was asked for more"*"EC2 says RulesPerSecurityGroupLimitExceeded"*"hint: a security group has 60 rules"* ]]
+  run -0 seatrial machines down
+}
+
 @test "what down cannot remove is listed, and the exit status is 5" {
-  write_deployment stuck "a: {regions: {us-east-2: 1}, $fleet}"
+  write_deployment stuck "a: {regions: {us-east-2: 1}, disk: {size: 30g, type: gp3, iops: 4000, throughput_mib: 200}, $fleet}"
   run -0 seatrial machines up
   curl -s "$AWS_ENDPOINT_URL/refuse/DeleteSecurityGroup/DependencyViolation" >seen
   run -5 --separate-stderr seatrial machines down --timeout 3s
@@ -60,4 +67,9 @@ seatrial() {
   curl -s "$AWS_ENDPOINT_URL/refuse/DeleteSecurityGroup" >seen
   run -0 --separate-stderr seatrial machines down
   [ -z "$output" ]
+}
+
+@test "every request was signed as botocore does and fits its model of EC2" {
+  [ "$(seen RunInstances)" -ge 1 ]
+  [ "$(seen wrong) $(seen invalid)" = "0 0" ]
 }
