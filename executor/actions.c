@@ -55,7 +55,8 @@ static void do_reply(struct replica *r, const struct pbft_action *action) {
         .height = action->height,
     };
     memcpy(reply.digest, action->digest, sizeof reply.digest);
-    snprintf(reply.text, sizeof reply.text, "%s", words_reason(action->reason));
+    if (action->reason != PBFT_REASON_NONE)
+        snprintf(reply.text, sizeof reply.text, "%s", words_reason(action->reason));
     send_reply(r, home != CLIENTS_NOWHERE ? home : action->request.origin, &reply);
 }
 

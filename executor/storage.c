@@ -151,7 +151,9 @@ static int do_job(struct storage *s, struct storage_job *job, struct error *err)
         return -1;
     }
     job->refused = r > 0;
-    snprintf(job->problem, sizeof job->problem, "%s", r > 0 ? why.text : "");
+    job->problem[0] = '\0';
+    if (job->refused)
+        snprintf(job->problem, sizeof job->problem, "%s", why.text);
     return 0;
 }
 

@@ -263,6 +263,8 @@ bool sha256_many_is_fast(void) {
 #endif
 
 void sha256_many(const struct sha256_input *in, size_t count, uint8_t (*out)[SHA256_SIZE]) {
+    if (count == 0)
+        return;
     if (sha256_many_is_fast())
         many_fast(in, count, out);
     else
