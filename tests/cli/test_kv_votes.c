@@ -30,24 +30,29 @@ static void write_cluster(const struct voters *voters, int n) {
     folder_write(&folder_shared, "cluster.yaml", buffer_string(&text));
 }
 
-/* Puts a value. Gives the exit status, and all that is said. */
-static int put(struct voters_script script, char *ret_said, size_t size) {
+/* Gives the exit status, all that is said, and what came to the replicas. */
+static int ask(struct voters_script script, const char *words, char *ret_said, size_t size,
+               struct voters_counts *ret_counts) {
     struct error err = ERROR_NULL;
     struct voters *voters = NULL;
-    struct voters_counts counts;
     if (voters_start(&script, &voters, &err) < 0)
         fail_msg("%s", err.text);
     write_cluster(voters, script.n);
-    cleanup_free char *command = text_format(
-        REPLICA_PROGRAM " kv --insecure --cluster %s/cluster.yaml --timeout 5 put a 1 2>&1",
-        folder_shared.path);
+    cleanup_free char *command =
+        text_format(REPLICA_PROGRAM " kv --insecure --cluster %s/cluster.yaml --timeout 5 %s 2>&1",
+                    folder_shared.path, words);
     FILE *said = popen(command, "re");
     assert_non_null(said);
     ret_said[fread(ret_said, 1, size - 1, said)] = '\0';
     int status = pclose(said);
-    voters_stop(voters, &counts);
+    voters_stop(voters, ret_counts);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+static int put(struct voters_script script, char *ret_said, size_t size) {
+    struct voters_counts counts;
+    return ask(script, "put a 1", ret_said, size, &counts);
 }
 
 static void up_to_f_replicas_may_do_what_they_like(void **state) {
@@ -74,10 +79,28 @@ static void what_f_plus_1_refuse_is_refused(void **state) {
     assert_non_null(strstr(said, "the replicas refuse it"));
 }
 
+/* One is ahead of the others and one forges what it reads, so no quorum has read the same, and it
+ * is ordered. Then the forger answers as the others do, and first, with another value. */
+static void a_value_that_one_forges_is_got_from_the_others(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct voters_script script = {
+            .n = 4, .value = "ship", .voters = {[0] = VOTER_FORGES, [3] = VOTER_AHEAD}};
+        struct voters_counts counts;
+        char said[1024];
+        int status = ask(script, "get a", said, sizeof said, &counts);
+        assert_string_equal(said, "ship\n");
+        assert_int_equal(status, 0);
+        assert_int_equal(counts.reads, 4);
+        assert_int_equal(counts.executed, 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(up_to_f_replicas_may_do_what_they_like),
         cmocka_unit_test(what_f_plus_1_refuse_is_refused),
+        cmocka_unit_test(a_value_that_one_forges_is_got_from_the_others),
     };
     return cmocka_run_group_tests(tests, folder_make_shared, folder_remove_shared);
 }

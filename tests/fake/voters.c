@@ -1,6 +1,7 @@
 #include "tests/fake/voters.h"
 
 #include "lib/cleanup.h"
+#include "lib/crypto.h"
 #include "lib/memory.h"
 #include "lib/wire.h"
 
@@ -18,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 4 * 1024 * 1024, CLIENTS = 64 * 1024, FLOOD_FRAMES = 1024 };
+enum { IN_SIZE = 4 * 1024 * 1024, CLIENTS = 64 * 1024, FLOOD_FRAMES = 1024, VALUE_SIZE = 64 };
 
 struct replica {
     int listen_fd, fd; /* -1: none */
@@ -69,6 +70,34 @@ static void greet(struct voters *v, int index) {
     send_all(&v->replicas[index], frame, wire_hello_answer_encode(&answer, frame));
 }
 
+/* What it has read, as a handler that gives values says it: found, and the value. */
+static size_t value_of(const struct voters *v, int index, const struct wire_request *request,
+                       uint8_t out[VALUE_SIZE]) {
+    enum voter voter = v->script.voters[index];
+    bool other =
+        voter == VOTER_FORGES || (voter == VOTER_AHEAD && request->flags & WIRE_REQUEST_READ_ONLY);
+    const char *value = other ? "another" : v->script.value;
+    size_t size = 1 + strlen(value);
+    assert(size <= VALUE_SIZE);
+    out[0] = 1;
+    memcpy(out + 1, value, size - 1);
+    return size;
+}
+
+static void send_value(struct voters *v, int index, const struct wire_request *request,
+                       uint64_t height) {
+    uint8_t head[WIRE_VALUE_HEAD_SIZE], value[VALUE_SIZE];
+    const struct wire_value m = {.client = request->client,
+                                 .number = request->number,
+                                 .replica = (uint16_t)index,
+                                 .height = height,
+                                 .value = value,
+                                 .value_size = (uint32_t)value_of(v, index, request, value)};
+    wire_value_encode_head(&m, head);
+    send_all(&v->replicas[index], head, sizeof head);
+    send_all(&v->replicas[index], value, m.value_size);
+}
+
 static void reply_at(struct voters *v, int index, const struct wire_request *request,
                      uint64_t height) {
     enum voter voter = v->script.voters[index];
@@ -84,6 +113,13 @@ static void reply_at(struct voters *v, int index, const struct wire_request *req
     bool differs =
         voter == VOTER_LIES || (voter == VOTER_AHEAD && request->flags & WIRE_REQUEST_READ_ONLY);
     memset(reply.digest, differs ? 0x80 + index : 1, sizeof reply.digest);
+    if (v->script.value) {
+        uint8_t value[VALUE_SIZE];
+        size_t size = value_of(v, index, request, value);
+        send_value(v, index, request, height);
+        if (request->flags & WIRE_REQUEST_READ_ONLY)
+            sha256_of(value, size, reply.digest);
+    }
     if (voter == VOTER_REFUSES)
         reply.status = WIRE_REPLY_REFUSED;
     if (voter == VOTER_STRANGER)

@@ -22,6 +22,7 @@ enum voter {
     VOTER_ABSENT,   /* nobody listens there */
     VOTER_STRANGER, /* answers as another replica */
     VOTER_FLOODS,   /* says without end what nobody has asked, and answers none */
+    VOTER_FORGES,   /* answers as the others, with another value than theirs */
     VOTER_AHEAD,    /* has read something else than the others; what is ordered, it knows as well */
 };
 
@@ -29,6 +30,7 @@ struct voters_script {
     uint16_t n;
     uint16_t answers; /* 0: f + 1 */
     enum voter voters[VOTERS_MAX];
+    const char *value;    /* that gets are answered with, before the reply; NULL: no values */
     uint64_t view;        /* that all are in, whatever they said when they were greeted */
     uint64_t ignore_each; /* the primary loses every such request (5: the 5th, 10th, ...) the first
                              time; 0: none */
