@@ -125,6 +125,8 @@ int machines_for_trial(const struct command_context *context, const struct comma
                        struct error *err);
 /* Until SSH lets us in and the engine answers on each. */
 int machines_await(struct machines_session *session, struct testbed *testbed, struct error *err);
+/* How many machines run, until when, and what ends them. */
+void machines_say_until(const struct command_context *context, const struct command_files *files);
 /* After the trial, which ended with `status`: stops them, or says until when they run. Returns the
  * exit status of both. */
 int machines_after_trial(struct machines_session *session, bool stop, int status);

@@ -13,7 +13,7 @@
 /* A spot machine is told two minutes before its end. */
 #define LOOK_NS (15 * NS_PER_SEC)
 #define LOOK_MAX_NS (60 * NS_PER_SEC)
-#define THERE_NS (30 * NS_PER_SEC)
+#define THERE_NS (10 * NS_PER_SEC)
 /* What could not be renewed is tried again after this, or as often as it is renewed. */
 #define AGAIN_NS (60 * NS_PER_SEC)
 
@@ -240,11 +240,11 @@ static void *care_main(void *arg) {
     struct error over = ERROR_NULL;
     struct instant due = clock_instant();
     do {
+        look(care); /* first: what is gone keeps nobody waiting */
         if (instant_passed(due, clock_instant())) {
             bool good = renew(care);
             due = instant_after(clock_instant(), good || each_ns < AGAIN_NS ? each_ns : AGAIN_NS);
         }
-        look(care);
         look_for_notices(care);
     } while (task_sleep(&forever, each_ns < LOOK_NS ? each_ns : LOOK_NS, &over) == 0);
     return NULL;

@@ -123,8 +123,8 @@ static void on_ready(void *arg, size_t ready, size_t wanted) {
 static void on_wait(void *arg, const struct testbed_host *host, const struct error *why) {
     const struct machines_session *s = arg;
     char shown[512];
-    progress_note(s->context->progress, "waiting for host %s: %s", host->name,
-                  text_safe(why->text, shown, sizeof shown));
+    (void)host; /* the error names it */
+    progress_note(s->context->progress, "waiting: %s", text_safe(why->text, shown, sizeof shown));
 }
 
 int machines_await(struct machines_session *s, struct testbed *testbed, struct error *err) {
@@ -165,17 +165,32 @@ int machines_make_ready(const struct command_context *context, bool yes, struct 
 
 /* ---- after ---- */
 
-static void say_until(const struct machines_session *s) {
-    const struct deployment *d = s->files.deployment;
-    time_t until = (time_t)provider_expires_s(d);
+void machines_say_until(const struct command_context *context, const struct command_files *files) {
+    cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
+    const struct deployment *d = files->deployment;
+    struct error ignored = ERROR_NULL;
+    size_t running = 0;
+    time_t until = 0;
     struct tm local;
     char text[64];
+    if (d->testbed.provider != DEPLOYMENT_EC2 || interrupt_exit_status() ||
+        machines_open_with(context, files, MACHINES_LOOK, &s, &ignored) < 0 ||
+        list(&s, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < s.machines.count; i++) {
+        const struct machine *m = &s.machines.items[i];
+        if (!m->host || m->state != MACHINE_RUNNING)
+            continue;
+        running++;
+        until = !until || (time_t)m->expires_s < until ? (time_t)m->expires_s : until;
+    }
     localtime_r(&until, &local);
-    strftime(text, sizeof text, "%F %H:%M %Z", &local);
-    progress_note(s->context->progress,
-                  "%zu machines are left running until %s: `seatrial machines stop` stops them, "
-                  "`seatrial machines down` ends them",
-                  d->testbed.host_count, text);
+    strftime(text, sizeof text, "%F %H:%M:%S %Z", &local);
+    if (running)
+        progress_note(context->progress,
+                      "%zu machines are left running until %s: `seatrial machines stop` stops "
+                      "them, `seatrial machines down` ends them",
+                      running, text);
 }
 
 static int stop_all(struct machines_session *s, struct error *err) {
@@ -197,7 +212,7 @@ int machines_after_trial(struct machines_session *s, bool stop, int status) {
     if (!s->provider)
         return status;
     if (!stop) {
-        say_until(s);
+        machines_say_until(s->context, &s->files);
         return status;
     }
     if (stop_all(s, &err) == 0)

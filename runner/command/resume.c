@@ -55,6 +55,7 @@ int command_resume(struct command_context *context, const char *run) {
     }
     if (err.kind == ERROR_NONE)
         go_on(context, &files, &resume, &settings, &status, &err);
+    machines_say_until(context, &files);
     if (err.kind == ERROR_NONE)
         return status;
     error_wrap(&err, "resume run %s", results.run);

@@ -10,7 +10,7 @@ need_cloud() {
   export cloud=$BATS_FILE_TMPDIR/cloud
   mkdir -p "$cloud"
   mkfifo "$cloud/events"
-  chroot "$moto_root" python3 - "$AWS_ENDPOINT_URL" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "${@:2}" \
+  chroot "$moto_root" python3 - "$AWS_ENDPOINT_URL" "${@:2}" \
     <"$SEATRIAL_SOURCE/tests/rig/ec2/cloud.py" >"$cloud/events" 2>"$cloud/watch.log" 3>&- &
   echo $! >"$cloud/pid"
   follow_cloud <"$cloud/events" >"$cloud/log" 2>&1 3>&- &
@@ -22,7 +22,7 @@ end_cloud() {
 
 # The subnet of a region whose next machine is host N.
 cloud_subnet() {
-  moto_python "$SEATRIAL_SOURCE/tests/rig/ec2/subnet.py" "$AWS_ENDPOINT_URL" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$1" \
+  moto_python "$SEATRIAL_SOURCE/tests/rig/ec2/subnet.py" "$AWS_ENDPOINT_URL" "$1" \
     "${RIG_GATEWAY%.*}" $(($2 + 10))
 }
 
@@ -51,6 +51,11 @@ power_on() {
   touch "$cloud/$id"
 }
 
+# The lines of a private key that nothing else has.
+secrets_of() {
+  sed 1d "$1" | grep '.\{40\}' | sed 1d
+}
+
 # On the disk of a host that has no power: sshd's key, those of users, and files.
 write_disk() {
   local n=$1 event=$2 disk=$SEATRIAL_RIG_ROOT/h$1/files home=$SEATRIAL_RIG_ROOT/h$1/private/home/sudoer logs=RIG_LOGS_$1 i path
@@ -58,6 +63,8 @@ write_disk() {
   mkdir -p "$disk/etc/ssh"
   rm -f "$disk"/etc/ssh/ssh_host_*
   (umask 077 && jq -r .data.ssh_keys.ed25519_private <<<"$event" >"$disk/etc/ssh/ssh_host_ed25519_key")
+  cp "$disk/etc/ssh/ssh_host_ed25519_key" "$cloud/h$n.key"
+  secrets_of "$cloud/h$n.key" >>"$cloud/secrets"
   jq -r .data.ssh_keys.ed25519_public <<<"$event" >"$disk/etc/ssh/ssh_host_ed25519_key.pub"
   install -d -m 700 -o 5002 -g 5002 "$home/.ssh"
   jq -r '.data.ssh_authorized_keys[]' <<<"$event" >"$home/.ssh/authorized_keys"
@@ -79,4 +86,20 @@ is_off() {
 all_off() {
   local n
   for ((n = 1; n <= RIG_HOSTS; n++)); do is_off "$n" || return; done
+}
+
+# The metadata service of host N says from now on that its machine is taken back.
+give_notice() {
+  local net process=''
+  rig exec "$1" ip addr add 169.254.169.254/32 dev lo
+  net=$(rig exec "$1" readlink /proc/self/ns/net)
+  for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/ns/net")" != "$net" ] || break
+  done
+  nsenter --target "${process#/proc/}" --net chroot "$moto_root" python3 - <"$SEATRIAL_SOURCE/tests/rig/ec2/notice.py" >"$cloud/notice.log" 2>&1 3>&- &
+}
+
+# Seconds since 1970 until which the machine of host N lives, as it has it itself.
+lives_until() {
+  rig exec "$1" cat /run/seatrial/expires
 }

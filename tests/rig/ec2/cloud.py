@@ -7,8 +7,8 @@ import time
 import boto3
 import yaml
 
-endpoint, key, secret = sys.argv[1:4]
-regions = [boto3.client("ec2", endpoint_url=endpoint, region_name=r, aws_access_key_id=key, aws_secret_access_key=secret) for r in sys.argv[4:]]
+# Who we are is in the environment: what stands in arguments, everybody can read.
+regions = [boto3.client("ec2", endpoint_url=sys.argv[1], region_name=r) for r in sys.argv[2:]]
 known = {}
 while True:
     for ec2 in regions:

@@ -1,11 +1,11 @@
 # A subnet of moto's in a region, in which the next machine gets the address of a rig's host: those before it are other people's.
-# Arguments: endpoint, keys, region, "10.1.2", the last number of the address. Prints the subnet's id.
+# Arguments: endpoint, region, "10.1.2", the last number of the address. Prints the subnet's id.
 import sys
 
 import boto3
 
-endpoint, key, secret, region, network, first = sys.argv[1:7]
-ec2 = boto3.client("ec2", endpoint_url=endpoint, region_name=region, aws_access_key_id=key, aws_secret_access_key=secret)
+endpoint, region, network, first = sys.argv[1:5]
+ec2 = boto3.client("ec2", endpoint_url=endpoint, region_name=region)
 vpc = ec2.create_vpc(CidrBlock=network + ".0/24")["Vpc"]["VpcId"]
 subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=network + ".0/24")["Subnet"]["SubnetId"]
 while True:

@@ -1,7 +1,7 @@
 # Whole trials on machines of EC2, from deployment.yaml alone: moto has the machines and checks signatures, the rig's hosts are them.
 
 # Variables come from the environment, from the files loaded, or are set in setup.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2016,SC2154 # what is quoted is for a shell elsewhere
 bats_require_minimum_version 1.5.0
 load ../../functions
 load ../hosts
@@ -27,10 +27,11 @@ teardown_file() {
 
 setup() {
   prepare_trial
+  scale 4
   cp "$RIG_KEY" "$folder/id"
   cp "$RIG_KEY.pub" "$folder/id.pub"
   sed -i 's/role: replica, per_host: 4/role: replica, fleet: replicas/; s/role: loader/role: loader, fleet: loaders/' "$folder/compose.yaml"
-  cat >>"$folder/deployment.yaml" <<EOF2
+  cat >>"$folder/deployment.yaml" <<EOF
 name: $project
 credentials: {ssh_key_path: $folder/id}
 testbed:
@@ -42,11 +43,11 @@ testbed:
   fleets:
     replicas: {regions: {us-east-2: {count: 4, subnet: $subnet_east}}, instance_type: i3.2xlarge, image: ami-12c6146b}
     loaders: {regions: {us-west-2: {count: 1, subnet: $subnet_west}}, instance_type: c5.2xlarge, image: ami-12c6146b}
-EOF2
+EOF
 }
 
 teardown() {
-  [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 20 "$cloud"/*log
+  [ -n "${BATS_TEST_COMPLETED:-}" ] || { tail -n 20 "$cloud"/*log ./*.log || true; seatrial machines down; }
   sweep_trial
 }
 
@@ -97,4 +98,108 @@ results_are_complete() {
   [ "$(states)" = "${all_run//running/stopped}" ]
   run -0 seatrial machines down
   [ -z "$(seatrial machines ls --all --format json)" ]
+}
+
+# Of machines, sorted: what the status says of them.
+of_machines() {
+  seatrial machines status --format json | jq -r "select(.kind == \"machine\") | $1" | sort
+}
+
+@test "a runner dies while host keys are replaced; commands find the machines, by keys that only they have" {
+  local journal=$XDG_STATE_HOME/seatrial/machines/$project.jsonl runner n
+  "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" --progress plain up >up.log 2>&1 3>&- &
+  runner=$!
+  until grep -q '"asked"' "$journal" 2>/dev/null; do kill -0 $runner; done
+  kill -KILL $runner
+  wait $runner || true
+  run -0 seatrial up
+  [[ $output != *"host key is still"* ]]
+  [ "$(of_machines .host_key)" = "$(for n in 1 2 3 4 5; do ssh-keyscan -t ed25519 "${RIG_GATEWAY%.*}.$((n + 10))" 2>/dev/null; done | cut -d' ' -f2,3 | sort)" ]
+  [ "$(jq -r 'select(.event == "host key" and .state == "pinned").id' "$journal" | sort)" = "$(of_machines .id)" ]
+  run -0 seatrial ps
+  [ "$(grep -c "$project-replica-" <<<"$output")" = 4 ]
+  run -0 seatrial exec -T --index 2 replica /bin/busybox cat /seatrial/cluster.yaml
+  [[ $output == *"host: \"replicas-2\", address: \"${RIG_GATEWAY%.*}.1"* ]]
+  run -0 seatrial ssh loaders-1 hostname
+  [ "$output" = h5 ]
+  run -0 seatrial tunnel -m replicas-1 docker ps --format '{{.Names}}'
+  [[ $output == *"$project-replica-1"* ]]
+  run -0 seatrial load
+  [[ $output == *"load with -b 100"* ]]
+  run -0 seatrial down
+  # Who has the key of the user-data is not the machine.
+  rig exec 1 sh -c 'cat >/etc/ssh/ssh_host_ed25519_key && kill -HUP "$(cat /run/rig/sshd.pid)"' <"$cloud/h1.key"
+  run -1 seatrial ps
+  [[ $output == *"its host key is SHA256:"*"is pinned"* ]]
+  run -0 seatrial machines down
+}
+
+lives_on() {
+  [ "$(lives_until "$1")" -gt "$2" ]
+}
+
+load_runs() {
+  grep -q "ok start $project-loader-1" "$1"
+}
+
+# All that ran on this machine and the hosts, as long as a process does.
+watch_arguments() {
+  while kill -0 "$1" 2>/dev/null; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n'; done | sort -u >"$2" 3>&-
+}
+
+@test "run makes its machines; one that dies goes on; they live on; and nothing that was written, said or started has a secret" {
+  local runner until n
+  "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" --progress json run >run.out 2>run.err 3>&- &
+  runner=$!
+  watch_arguments $runner arguments
+  wait $runner
+  results_are_complete
+  export LOAD_SECONDS=5
+  "$SEATRIAL_BIN/seatrial" -f "$folder/compose.yaml" --progress plain run >run.log 2>&1 3>&- &
+  runner=$!
+  eventually load_runs run.log
+  kill -KILL $runner
+  wait $runner || true
+  run -0 seatrial run --resume latest
+  results_are_complete
+  for n in 1 2 3 4 5; do rig exec $n sh -c 'echo $(($(date +%s) + 60)) >/run/seatrial/expires'; done
+  run -0 seatrial run
+  for n in 1 2 3 4 5; do [ "$(lives_until $n)" -gt $(($(date +%s) + 6000)) ]; done
+  run ! jq -e '.warnings[] | select(contains("time to live"))' "$results/run.json"
+  echo "$AWS_SECRET_ACCESS_KEY" >>"$cloud/secrets"
+  secrets_of "$folder/id" >>"$cloud/secrets"
+  [ "$(grep -c '.\{40\}' "$cloud/secrets")" -gt 12 ]
+  grep -q "$SEATRIAL_BIN/seatrial" arguments # it was watched
+  run ! grep -rF -f "$cloud/secrets" arguments run.out run.err "$folder/results" "$XDG_STATE_HOME"
+  run ! grep -rF 'PRIVATE KEY' arguments run.out run.err "$folder/results" "$XDG_STATE_HOME"
+  run -0 seatrial machines down
+}
+
+@test "machines that are renewed, then one that EC2 takes back and one that somebody ends: the run says which, and why" {
+  local runner until id given n
+  sed -i 's/time_to_live: 2h/time_to_live: 20s/; s/instance_type: i3.2xlarge/&, market: spot/' "$folder/deployment.yaml"
+  start_in_background run.log run
+  runner=$!
+  eventually load_runs run.log
+  until=$(lives_until 3)
+  eventually lives_on 3 "$until"
+  [ "$(of_machines .expires | head -n 1)" -gt "$(date +%s)" ]
+  given=$(of_machines 'select(.name == "replicas-2").private_address')
+  given=$((${given##*.} - 10)) # the host that it is
+  give_notice $given
+  wait $runner && return 1
+  grep -q "host 'replicas-2': EC2 takes back its spot machine i-.* in us-east-2 at 2030-01-02T03:04:05Z" run.log
+  [ "$(summary .verdict)" = failed ]
+  [ "$(summary '.left_behind | length')" = 0 ]
+  for n in 1 2 3 4; do grep -q 'last words' "$results/replicas-$n/$project-replica-$n/output.log"; done
+  rig exec $given ip addr del 169.254.169.254/32 dev lo
+  start_in_background run.log --reconnect-timeout 5s run
+  runner=$!
+  eventually load_runs run.log
+  id=$(of_machines 'select(.name == "replicas-3").id')
+  moto_python "$SEATRIAL_SOURCE/tests/rig/ec2/terminate.py" "$AWS_ENDPOINT_URL" us-east-2 "$id"
+  wait $runner && return 1
+  grep -q "host 'replicas-3': its machine $id in us-east-2 was ended" run.log
+  [ "$(summary '.left_behind | length')" = 0 ]
+  run -0 seatrial machines down
 }
