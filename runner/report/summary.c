@@ -34,9 +34,7 @@ int report_exit_signal(const struct report_container *c) {
 }
 
 /* A replica or sidecar that ended before we stopped it, or whatever was killed by a fault. */
-static bool crashed(const struct report_container *c) {
-    if (c->core_count > 0)
-        return true;
+static bool ended_badly(const struct report_container *c) {
     if (!c->ended)
         return false;
     if (c->oom_killed)
@@ -52,6 +50,11 @@ static bool crashed(const struct report_container *c) {
     /* After our SIGTERM 143 is the usual end, and 137 means that its grace was over. */
     int signal = status_signal(c);
     return signal != 0 && signal != 15 && signal != 9 && signal != 2;
+}
+
+/* Also what its restart policy, or its own shell, has made good. */
+static bool crashed(const struct report_container *c) {
+    return c->core_count > 0 || c->restarts > 0 || ended_badly(c);
 }
 
 static int64_t load_count(const struct json *load, const char *name) {
@@ -78,17 +81,27 @@ int report_check_load(const struct json *load, struct error *err) {
     return 0;
 }
 
+static const struct report_container *failed_loader(const struct report_input *in) {
+    for (size_t i = 0; i < in->container_count; i++) {
+        const struct report_container *c = &in->containers[i];
+        if (text_equal(c->role, "loader") && c->ended && c->exit_code != 0)
+            return c;
+    }
+    return NULL;
+}
+
+static bool all_acknowledged(const struct report_input *in) {
+    return load_count(in->load, "acknowledged") >= load_count(in->load, "intended");
+}
+
 static bool load_reached(const struct report_input *in) {
     if (!in->load_expected)
         return true;
     if (json_count(in->load_gaps) > 0)
         return false;
-    for (size_t i = 0; i < in->container_count; i++) {
-        const struct report_container *c = &in->containers[i];
-        if (text_equal(c->role, "loader") && c->ended && c->exit_code != 0)
-            return false;
-    }
-    return !in->load || load_count(in->load, "acknowledged") >= load_count(in->load, "intended");
+    if (failed_loader(in))
+        return false;
+    return !in->load || all_acknowledged(in);
 }
 
 enum verdict report_verdict(const struct report_input *in) {
@@ -140,12 +153,17 @@ static char *crash_sentence(const struct report_container *c) {
     buffer_format(&out, "%s on %s", c->name, c->host);
     if (c->oom_killed)
         memory_sentence(c, &out);
+    else if (!core && !ended_badly(c))
+        buffer_text(&out, " ended by itself");
     else if (signal)
         buffer_format(&out, " was ended by signal %d (%s)", signal, strsignal(signal));
     else if (core)
         buffer_text(&out, " crashed");
     else
         buffer_format(&out, " ended by itself with exit status %" PRId64, c->exit_code);
+    if (c->restarts > 0)
+        buffer_format(&out, ", and its restart policy started it again (%" PRId64 " times)",
+                      c->restarts);
     if (core)
         core_sentence(c, &out);
     return buffer_take(&out);
@@ -169,8 +187,13 @@ static void crash_reasons(const struct report_input *in, struct json *list) {
 }
 
 static char *load_sentence(const struct report_input *in) {
+    const struct report_container *loader = failed_loader(in);
     if (!in->load)
         return text_dup("the loader did not report the load");
+    if (loader && all_acknowledged(in))
+        return text_format("%s on %s is not content with the load (exit status %" PRId64
+                           "): its last lines say why",
+                           loader->name, loader->host, loader->exit_code);
     return text_format("%" PRId64 " of %" PRId64 " requests were acknowledged (%" PRId64
                        " timed out, %" PRId64 " failed, %" PRId64 " overloaded)",
                        load_count(in->load, "acknowledged"), load_count(in->load, "intended"),

@@ -289,9 +289,16 @@ static void the_crash_that_is_known_best_is_told_first(void **state) {
          .cores = cores,
          .core_count = 2},
         {.name = "d", .host = "h", .role = "replica", .cores = child, .core_count = 1},
+        {.name = "e",
+         .host = "h",
+         .role = "replica",
+         .ended = true,
+         .exit_code = 143,
+         .stopped_by_us = true,
+         .restarts = 2},
     };
     struct report_input in = {
-        .run = "r", .name = "n", .agreement = &a, .containers = c, .container_count = 4};
+        .run = "r", .name = "n", .agreement = &a, .containers = c, .container_count = 5};
     assert_int_equal(report_verdict(&in), VERDICT_CRASHED);
     assert_int_equal(report_exit_signal(&c[2]), 6);
     assert_int_equal(report_exit_signal(&c[3]), 4);
@@ -307,6 +314,7 @@ static void the_crash_that_is_known_best_is_told_first(void **state) {
         "  because   b on h was killed: out of memory (it has no limit: the host's memory was used "
         "up; "
         "1.5 MiB were seen)\n"
+        "  because   e on h ended by itself, and its restart policy started it again (2 times)\n"
         "  because   a on h ended by itself with exit status 1\n"
         "  because   1 requests are more than once";
     assert_memory_equal(buffer_string(&shown), wanted, strlen(wanted));
