@@ -52,7 +52,7 @@ static void the_programs_own_table_has_what_trials_run_on(void **state) {
     static const char *const types[] = {"i3.2xlarge", "c5.2xlarge", "m5.large", "t3.micro"};
     cleanup(prices_freep) struct prices *prices = prices_of(NULL);
     assert_price(prices, "us-east-2", "i3.2xlarge", false, 624000, false);
-    assert_price(prices, "us-east-2", "c7i.large", false, 89250, false);
+    assert_price(prices, "us-east-2", "c7i.large", false, PRICE_UNKNOWN, false);
     for (size_t r = 0; r < sizeof regions / sizeof *regions; r++)
         for (size_t t = 0; t < sizeof types / sizeof *types; t++)
             assert_in_range(prices_find(prices, regions[r], types[t], false).micros, 5000, 2000000);
