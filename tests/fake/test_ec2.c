@@ -251,6 +251,36 @@ static void a_token_that_expires_is_replaced_if_there_is_a_newer_one(void **stat
     assert_int_equal(count_of(fake_received(), "Credential=NEWKEY/"), 3);
 }
 
+/* In the middle of a run: who renews has newer keys by then, and hears what became of a machine. */
+static void renewing_looks_for_newer_keys_and_says_what_spot_machines_ended_of(void **state) {
+    (void)state;
+    static const struct fake_step script[] = {
+        LOOK(MACHINES(INSTANCE("i-1", "running", ADDRESS) INSTANCE(
+            "i-2", "terminated",
+            "<instanceLifecycle>spot</instanceLifecycle><stateReason><code>"
+            "Server.SpotInstanceTermination</code><message>gone</message></stateReason>"))),
+        ASKED,
+        FAKE_CALL(renew_keys),
+        FAKE_ANSWER("400 Bad Request",
+                    "<R><Errors><Error><Code>ExpiredToken</Code></Error></Errors></R>"),
+        ASK("<x/>"),
+        FAKE_END()};
+    start(script, "1}");
+    if (f.provider->kind->renew(f.provider, &f.task, &f.machines, &f.err) < 0)
+        fail_msg("%s", f.err.text);
+    assert_string_equal(f.journal.data, "call CreateTags;");
+    for (size_t i = 0; i < f.machines.count; i++)
+        if (text_equal(f.machines.items[i].id, "i-2")) {
+            assert_true(f.machines.items[i].spot);
+            assert_true(
+                text_starts(f.machines.items[i].reason, "Server.SpotInstanceTermination: "));
+        }
+    end();
+    assert_int_equal(count_of(fake_received(), "Credential=NEWKEY/"), 1);
+    /* What has ended is not renewed; the group is. */
+    assert_int_equal(count_of(fake_received(), "&ResourceId.1=i-1&ResourceId.2=sg-1&"), 2);
+}
+
 static void a_sweep_takes_all_pages(void **state) {
     (void)state;
     static const struct fake_step script[] = {
@@ -526,6 +556,7 @@ int main(void) {
         cmocka_unit_test(a_no_is_an_error_with_ec2s_words_and_a_hint),
         cmocka_unit_test(a_call_that_is_cancelled_while_it_waits_has_no_answer),
         cmocka_unit_test(a_token_that_expires_is_replaced_if_there_is_a_newer_one),
+        cmocka_unit_test(renewing_looks_for_newer_keys_and_says_what_spot_machines_ended_of),
         cmocka_unit_test(a_sweep_takes_all_pages),
         cmocka_unit_test(a_thousand_machines_are_one_sweep),
         cmocka_unit_test(what_is_no_answer_of_ec2_is_an_error),

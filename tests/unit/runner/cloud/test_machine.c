@@ -84,6 +84,34 @@ static void the_oldest_machines_of_a_fleet_are_its_hosts(void **state) {
     assert_string_equal(d->testbed.hosts[3].name, "l-1");
 }
 
+static void machines_that_run_are_hosts_and_the_others_say_why_not(void **state) {
+    (void)state;
+    cleanup(deployment_freep) struct deployment *d = deployment(two_regions);
+    cleanup(machines_deinit) struct machines all = read_page(
+        PAGE(INSTANCE("i-1", "running", "2026-01-01T00:00:00Z", "0",
+                      OURS TAG(TAG_HOST_KEY, "SHA256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
+                 INSTANCE("i-2", "stopped", "2026-01-02T00:00:00Z", "0", OURS)),
+        "a-1");
+    machines_name(&all, d);
+    machines_to_hosts(&all, d);
+    const struct deployment_host *hosts = d->testbed.hosts;
+    assert_null(hosts[0].absent);
+    assert_string_equal(hosts[0].ssh, "ubuntu@1.2.3.4");
+    assert_string_equal(hosts[0].ssh_host, "1.2.3.4");
+    assert_string_equal(hosts[0].host_key, "SHA256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_string_equal(hosts[1].absent, "its machine i-2 in a-1 is stopped");
+    assert_string_equal(hosts[1].ssh, "r-2");
+    assert_string_equal(hosts[3].absent, "there is no machine for it");
+    /* The way that the deployment goes to them; one without an address cannot be reached. */
+    d->testbed.addresses = DEPLOYMENT_PRIVATE;
+    machines_to_hosts(&all, d);
+    assert_string_equal(hosts[0].absent, "its machine i-1 in a-1 is without an address");
+    machine_set(&all.items[0].private_address, "10.0.0.9");
+    machines_to_hosts(&all, d);
+    assert_null(hosts[0].absent);
+    assert_string_equal(hosts[0].ssh, "ubuntu@10.0.0.9");
+}
+
 static void what_answers_say_is_not_believed_where_it_would_do_harm(void **state) {
     (void)state;
     cleanup(machines_deinit) struct machines all = read_page(
@@ -208,6 +236,7 @@ static void user_data_has_the_instance_store_made_ready_for_the_engine(void **st
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_machines_of_a_fleet_are_its_hosts),
+        cmocka_unit_test(machines_that_run_are_hosts_and_the_others_say_why_not),
         cmocka_unit_test(what_answers_say_is_not_believed_where_it_would_do_harm),
         cmocka_unit_test(a_group_lets_in_the_runner_the_group_and_its_peers_only),
         cmocka_unit_test(a_host_key_is_one_for_openssh),
