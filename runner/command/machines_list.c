@@ -7,6 +7,7 @@
 #include "runner/command/machines.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { OPTION_FORMAT = 256, HOSTS_MAX = 1 << 20 };
 
@@ -133,7 +134,8 @@ static void print_host(struct yaml_writer *w, const struct machine *m, const cha
     yaml_pair_text(w, "name", m->name);
     yaml_pair_text(w, "ssh", ssh);
     yaml_pair_text(w, "fleet", m->fleet);
-    if (*m->host_key)
+    /* Which of two it has is known to the next run only. */
+    if (*m->host_key && !strchr(m->host_key, '\n'))
         yaml_pair_text(w, "host_key", m->host_key);
     yaml_end(w);
 }
