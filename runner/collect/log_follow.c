@@ -182,7 +182,9 @@ static int look_behind(struct log_follow *f, struct engine *engine, const struct
     int r = engine_container_inspect(engine, f->container, task, &state, err);
     if (r != 0)
         return r < 0 ? -1 : 0;
-    if (!state.running && !text_equal(state.status, "restarting"))
+    if (text_equal(state.status, "restarting"))
+        return 1; /* this run of it is over, and the next has not begun */
+    if (!state.running)
         return end_suspicion(f, &state, err);
     int64_t started_ns = log_time_ns(state.started, strlen(state.started));
     if (started_ns <= f->began_ns)

@@ -118,7 +118,7 @@ start_rig() {
   for ((n = 1; n <= hosts; n++)); do prepare_host "$n" "${versions[(n - 1) % ${#versions[@]}]}"; done
   setsid bash "$self" keep --root "$root" ${until:+"$until"} </dev/null >/dev/null 2>"$state/keep.log" 8>&- 9>&- &
   for ((n = 1; n <= hosts; n++)); do
-    until [ -e "$state/h$n/pid" ]; do
+    until [ -e "$state/pid" ] && [ -e "$state/h$n/pid" ]; do # written by two processes
       kill -0 $! 2>/dev/null || { cat "$state"/*.log >&2; die "the rig did not start"; }
       sleep 0.02
     done
