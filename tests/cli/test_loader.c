@@ -270,7 +270,7 @@ static void a_replica_that_refuses_everything_is_not_asked_for_ever(void **state
     assert_status(&s, 1);
     assert_says(s.err, "refuses our requests: values are too large");
     assert_true(stage_number(&s, "requests.failed") >= 100);
-    assert_true(stage_number(&s, "requests.failed") < 200);
+    assert_true(stage_number(&s, "requests.failed") <= 2 * 100); /* each thread counts for itself */
 }
 
 static void a_primary_that_vanishes_ends_the_load_with_true_counts(void **state) {
