@@ -165,20 +165,23 @@ int machines_make_ready(const struct command_context *context, bool yes, struct 
 
 /* ---- after ---- */
 
-void machines_say_until(const struct command_context *context, const struct command_files *files) {
-    cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
-    const struct deployment *d = files->deployment;
-    struct error ignored = ERROR_NULL;
+#define WHAT_ENDS_THEM "`seatrial machines stop` stops them, `seatrial machines down` ends them"
+
+/* They cost money as long as they run, so it is said in any case. */
+static void say_unknown(const struct command_context *context, const char *why) {
+    progress_warn(context->progress,
+                  "machines are left running, until when is not known (%s): `seatrial machines "
+                  "status` shows them, " WHAT_ENDS_THEM,
+                  why);
+}
+
+static void say_running(const struct command_context *context, const struct machines *machines) {
     size_t running = 0;
     time_t until = 0;
     struct tm local;
     char text[64];
-    if (d->testbed.provider != DEPLOYMENT_EC2 || interrupt_exit_status() ||
-        machines_open_with(context, files, MACHINES_LOOK, &s, &ignored) < 0 ||
-        list(&s, &ignored) < 0)
-        return;
-    for (size_t i = 0; i < s.machines.count; i++) {
-        const struct machine *m = &s.machines.items[i];
+    for (size_t i = 0; i < machines->count; i++) {
+        const struct machine *m = &machines->items[i];
         if (!m->host || m->state != MACHINE_RUNNING)
             continue;
         running++;
@@ -187,10 +190,21 @@ void machines_say_until(const struct command_context *context, const struct comm
     localtime_r(&until, &local);
     strftime(text, sizeof text, "%F %H:%M:%S %Z", &local);
     if (running)
-        progress_note(context->progress,
-                      "%zu machines are left running until %s: `seatrial machines stop` stops "
-                      "them, `seatrial machines down` ends them",
+        progress_note(context->progress, "%zu machines are left running until %s: " WHAT_ENDS_THEM,
                       running, text);
+}
+
+void machines_say_until(const struct command_context *context, const struct command_files *files) {
+    cleanup(machines_close) struct machines_session s = MACHINES_SESSION_NULL;
+    struct error err = ERROR_NULL;
+    if (files->deployment->testbed.provider != DEPLOYMENT_EC2)
+        return;
+    if (interrupt_exit_status()) /* nothing is asked any more */
+        say_unknown(context, "interrupted");
+    else if (machines_open_with(context, files, MACHINES_LOOK, &s, &err) < 0 || list(&s, &err) < 0)
+        say_unknown(context, err.text);
+    else
+        say_running(context, &s.machines);
 }
 
 static int stop_all(struct machines_session *s, struct error *err) {

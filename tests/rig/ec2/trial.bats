@@ -172,6 +172,13 @@ watch_arguments() {
   grep -q "$SEATRIAL_BIN/seatrial" arguments # it was watched
   run ! grep -rF -f "$cloud/secrets" arguments run.out run.err "$folder/results" "$XDG_STATE_HOME"
   run ! grep -rF 'PRIVATE KEY' arguments run.out run.err "$folder/results" "$XDG_STATE_HOME"
+  # Whoever interrupts a run is told, too, that machines cost on.
+  start_in_background run.log run
+  runner=$!
+  eventually load_runs run.log
+  kill -INT $runner
+  wait $runner && return 1
+  grep -q 'machines are left running, until when is not known (interrupted)' run.log
   run -0 seatrial machines down
 }
 
