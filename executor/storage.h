@@ -19,8 +19,11 @@
  *
  * Shape:   storage_push, storage_push_block, storage_push_read, storage_push_fetch ...
  *          storage_do_at_once, storage_kick (once per round) -> [thread] -> `done_fd` readable ->
- * storage_take, storage_take_reads, storage_take_fetches. Owns:    the store and the chain from
- * storage_start to storage_stop. Threads: all functions belong to the thread of the loop.
+ *          storage_take, storage_take_reads, storage_take_fetches.
+ *
+ * Owns:    the store and the chain from storage_start to storage_stop.
+ *
+ * Threads: all functions belong to the thread of the loop.
  */
 
 #include "executor/chain/block.h"

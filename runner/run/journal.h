@@ -6,7 +6,8 @@
  * that died knows everything that may exist. So is its folder, before the first line is.
  *
  * Each line has `time`, `ns` (the same, since 1970) and `event`. Who writes it holds an advisory
- * lock on the file, so that a run has one runner. Threads: the main thread only.
+ * lock on the file, so that a run has one runner. Threads: several may write lines at once, each of
+ * which is one append; all else belongs to the thread that opened it.
  */
 
 #include "lib/error.h"
