@@ -12,6 +12,7 @@ const struct handler handler_pee = {
     .expand = pee_expand,
     .read_count = pee_read_count,
     .read_key = pee_read_key,
+    .maker = 1,
 };
 
 static const struct handler kv = {
@@ -31,6 +32,13 @@ void handler_answer(bool found, const struct buffer *value, struct buffer *out) 
     buffer_append(out, &(uint8_t){found}, 1);
     if (found)
         buffer_append(out, value->data, value->size);
+}
+
+const struct handler *handler_of_maker(uint32_t maker) {
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (maker > 0 && all[i]->maker == maker)
+            return all[i];
+    return NULL;
 }
 
 int handler_find(const char *name, const struct handler **ret, struct error *err) {

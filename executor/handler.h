@@ -47,6 +47,9 @@ struct handler {
      * COMMAND_KEY_SIZE_MAX. */
     uint32_t (*read_count)(const struct command *command);
     uint32_t (*read_key)(const struct command *command, uint32_t i, uint8_t *out);
+    /* What it writes follows from client, number and shape alone, all of which a block's header
+     * has: the number by which headers name it (executor/written.h). 0: it does not. */
+    uint32_t maker;
     /* The payload says what to do, also of a read-only request: its bytes have to be kept. */
     bool reads_payload;
     /* What is read is the answer (WIRE_VALUE): 0 or 1 | value, of its one key. Otherwise it is a
@@ -59,5 +62,7 @@ void handler_answer(bool found, const struct buffer *value, struct buffer *out);
 
 /* ERROR_USAGE, with those that there are. */
 int handler_find(const char *name, const struct handler **ret, struct error *err);
+/* NULL: none has that number. */
+const struct handler *handler_of_maker(uint32_t maker);
 /* The default. */
 extern const struct handler handler_pee;

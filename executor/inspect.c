@@ -109,7 +109,13 @@ static void show_header(const struct block_header *h, const uint8_t digest[SHA25
         set_hex(out, "read_set", h->read_set, SHA256_SIZE);
     }
     set_u64(out, "write_set_bytes", h->write_set_size);
-    set_hex(out, "write_set", h->write_set, SHA256_SIZE);
+    if (h->maker) {
+        const struct handler *maker = handler_of_maker(h->maker);
+        json_set_text(out, "write_set_made_by", maker ? maker->name : "unknown");
+        set_hex(out, "write_set_checksum", h->write_set, SHA256_SIZE);
+    } else {
+        set_hex(out, "write_set", h->write_set, SHA256_SIZE);
+    }
     set_hex(out, "state", h->state, SHA256_SIZE);
 }
 

@@ -3,6 +3,7 @@
 #include "executor/chain/block_tree.h"
 #include "executor/chain/read_set.h"
 #include "executor/chain/write_set.h"
+#include "executor/written.h"
 
 #include "lib/memory.h"
 
@@ -22,6 +23,7 @@ struct ledger {
     struct write_set set;        /* of the block that is made */
     struct store_entry *entries; /* the same for the store */
     enum merkle merkle;
+    uint32_t maker;    /* of its write sets; 0: they are hashed */
     struct tree *tree; /* NULL: none of keys */
     struct block_tree block_tree, block_tree_before;
     struct buffer undo; /* what takes the last block back in the tree of keys */
@@ -196,6 +198,7 @@ int ledger_open(struct store *store, const struct chain *chain,
     l->chain = *chain;
     l->merkle = options->merkle;
     l->handler = options->handler ? options->handler : &handler_pee;
+    l->maker = written_maker(l->handler, l->merkle);
     sha256_init(&l->hash);
     buffer_init(&l->value, COMMAND_VALUE_SIZE_MAX);
     write_set_init(&l->set, COMMAND_KEYS_MAX);
@@ -330,7 +333,7 @@ int ledger_execute(struct ledger *l, const struct ledger_request *request,
     if (read_before(l, request, &block, err) < 0 || store_reserve(l->store, size, &body, err) < 0)
         return -1;
     l->handler->expand(request->command, body);
-    if (write_set_read(&l->set, body, size, err) < 0)
+    if (written_read(&l->set, l->maker, body, size, err) < 0)
         return -1;
     stopwatch_lap(request->watch, STAGE_EXECUTE);
     if (add_state(l, block.state, err) < 0)
@@ -338,6 +341,7 @@ int ledger_execute(struct ledger *l, const struct ledger_request *request,
     stopwatch_lap(request->watch, STAGE_TREE);
     block.sequence = request->sequence;
     block.write_set_size = size;
+    block.maker = l->maker;
     memcpy(block.write_set, l->set.digest, sizeof block.write_set);
     chain_add(&l->chain, &block, header);
     memcpy(ret_digest, l->chain.digest, SHA256_SIZE);
@@ -356,16 +360,14 @@ static int check_header(const struct ledger *l, uint64_t height, const uint8_t *
     if (ret->write_set_size != size - BLOCK_HEADER_SIZE)
         return error_set(err, ERROR_INVALID, "a write set of %zu bytes, its header says %llu",
                          size - BLOCK_HEADER_SIZE, (unsigned long long)ret->write_set_size);
-    return 0;
+    return written_fits(ret, l->merkle, err);
 }
 
 /* Reads the write set, and compares it with the header. */
 static int check_write_set(struct ledger *l, const struct block_header *h, const uint8_t *body,
                            struct error *err) {
-    if (write_set_read(&l->set, body, h->write_set_size, err) < 0)
+    if (written_check(&l->set, h, body, h->write_set_size, err) < 0)
         return -1;
-    if (memcmp(l->set.digest, h->write_set, sizeof h->write_set) != 0)
-        return error_set(err, ERROR_INVALID, "its write set is not the one that its header names");
     for (size_t i = 0; i < l->set.count; i++)
         if (l->set.entries[i].key_size > STORE_KEY_MAX)
             return error_set(err, ERROR_INVALID, "a key of %u bytes, at most %d",

@@ -4,6 +4,7 @@
 #include "executor/chain/pee.h"
 #include "executor/chain/write_set.h"
 #include "executor/ledger.h"
+#include "executor/written.h"
 
 #include "lib/memory.h"
 
@@ -179,10 +180,8 @@ static int check_block(struct transfer *t, const struct blob *block, uint64_t he
         return -1;
     if (h.height != height || h.write_set_size != size || h.number == 0)
         return error_set(err, ERROR_INVALID, "its header is of another block");
-    if (write_set_read(&t->set, block->data + BLOCK_HEADER_SIZE, size, err) < 0)
+    if (written_check(&t->set, &h, block->data + BLOCK_HEADER_SIZE, size, err) < 0)
         return -1;
-    if (memcmp(t->set.digest, h.write_set, SHA256_SIZE) != 0)
-        return error_set(err, ERROR_INVALID, "it has another write set than its header says");
     *ret = (struct pbft_block){
         .height = height, .seq = h.sequence, .client = h.client, .number = h.number};
     memcpy(ret->parent, h.parent, PBFT_DIGEST_SIZE);

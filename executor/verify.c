@@ -4,6 +4,7 @@
 #include "executor/chain/tree.h"
 #include "executor/chain/write_set.h"
 #include "executor/ledger.h"
+#include "executor/written.h"
 
 #include <string.h>
 
@@ -44,21 +45,23 @@ static int add_state(struct walk *w, uint64_t height, uint8_t out[SHA256_SIZE], 
     return 0;
 }
 
-static int read_write_set(struct walk *w, uint64_t height, struct error *err) {
+static int read_body(struct walk *w, uint64_t height, struct error *err) {
     buffer_clear(&w->body);
-    if (store_read_body(w->store, height, &w->body, err) < 0)
-        return -1;
-    return write_set_read(&w->set, (const uint8_t *)w->body.data, w->body.size, err);
+    return store_read_body(w->store, height, &w->body, err);
 }
 
 static int check_block(struct walk *w, uint64_t height, const uint8_t *header, size_t size,
                        struct error *err) {
     struct block_header h;
     uint8_t state[SHA256_SIZE];
-    if (chain_follow(&w->chain, header, size, &h, err) < 0 || read_write_set(w, height, err) < 0)
+    if (chain_follow(&w->chain, header, size, &h, err) < 0 || read_body(w, height, err) < 0)
         return -1;
-    if (w->body.size != h.write_set_size || memcmp(w->set.digest, h.write_set, SHA256_SIZE) != 0)
-        return error_set(err, ERROR_INVALID, "its write set is not the one that its header names");
+    if (w->body.size != h.write_set_size)
+        return error_set(err, ERROR_INVALID, "a write set of %zu bytes, its header says %llu",
+                         w->body.size, (unsigned long long)h.write_set_size);
+    if (written_fits(&h, w->merkle, err) < 0 ||
+        written_check(&w->set, &h, (const uint8_t *)w->body.data, w->body.size, err) < 0)
+        return -1;
     if (add_state(w, height, state, err) < 0)
         return -1;
     if (memcmp(state, h.state, sizeof state) != 0)
@@ -91,7 +94,8 @@ static int visit_keys(void *context, uint64_t height, const uint8_t *header, siz
     struct walk *w = context;
     (void)header;
     (void)size;
-    if (read_write_set(w, height, err) < 0)
+    if (read_body(w, height, err) < 0 ||
+        write_set_read(&w->set, (const uint8_t *)w->body.data, w->body.size, err) < 0)
         return -1;
     for (size_t i = 0; i < w->set.count; i++)
         if (compare_key(w, w->set.keys[i], err) < 0)

@@ -19,6 +19,7 @@ void block_header_encode(const struct block_header *h, uint8_t out[BLOCK_HEADER_
     bytes_put_u32(&w, h->read_count);
     bytes_put(&w, h->read_set, sizeof h->read_set);
     bytes_put_u64(&w, h->write_set_size);
+    bytes_put_u32(&w, h->maker);
     bytes_put(&w, h->write_set, sizeof h->write_set);
     bytes_put(&w, h->state, sizeof h->state);
     assert(w.at == w.end);
@@ -43,6 +44,7 @@ int block_header_decode(const uint8_t *data, size_t size, struct block_header *r
     h.read_count = bytes_get_u32(&r);
     bytes_get(&r, h.read_set, sizeof h.read_set);
     h.write_set_size = bytes_get_u64(&r);
+    h.maker = bytes_get_u32(&r);
     bytes_get(&r, h.write_set, sizeof h.write_set);
     bytes_get(&r, h.state, sizeof h.state);
     if (size >= sizeof version && version != BLOCK_VERSION)
@@ -83,6 +85,18 @@ struct block_header block_of(const struct command *command, const uint8_t reques
     };
     memcpy(h.request, request, sizeof h.request);
     return h;
+}
+
+struct command block_command(const struct block_header *h) {
+    return (struct command){
+        .client = h->client,
+        .number = h->number,
+        .key_count = h->key_count,
+        .key_size = h->key_size,
+        .value_size = h->value_size,
+        .key_space = h->key_space,
+        .first_key = h->first_key,
+    };
 }
 
 void chain_add(struct chain *chain, const struct block_header *block,

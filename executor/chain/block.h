@@ -3,8 +3,9 @@
 /*
  * Blocks: one per executed request, each chained to the one before by SHA-256 of its header. The
  * header binds the request (its SHA-256, payload included), the versions of the keys that it read,
- * every byte that executing it wrote (write_set.h), and the state that the chain has come to (its
- * Merkle tree's root). Height 0 is the empty chain, whose digest is all zero. Pure.
+ * every byte that executing it wrote (by a hash or by what makes it: executor/written.h), and the
+ * state that the chain has come to (its Merkle tree's root). Height 0 is the empty chain, whose
+ * digest is all zero. Pure.
  */
 
 #include "executor/chain/command.h"
@@ -16,11 +17,11 @@
 #include <stdint.h>
 
 enum {
-    BLOCK_VERSION = 4,
-    /* version, height, sequence, parent, client, number, request, shape, keys, read set, write set
-     * size, its digest, state */
+    BLOCK_VERSION = 5,
+    /* version, height, sequence, parent, client, number, request, shape, keys, read set, write
+     * set's size, maker and digest, state */
     BLOCK_HEADER_SIZE =
-        4 + 2 * 8 + SHA256_SIZE + 2 * 8 + SHA256_SIZE + 3 * 4 + 3 * 8 + 4 + 3 * SHA256_SIZE,
+        4 + 2 * 8 + SHA256_SIZE + 2 * 8 + SHA256_SIZE + 3 * 4 + 3 * 8 + 2 * 4 + 3 * SHA256_SIZE,
 };
 
 struct block_header {
@@ -38,7 +39,8 @@ struct block_header {
     uint32_t read_count;           /* keys that were read before it wrote */
     uint8_t read_set[SHA256_SIZE]; /* digest of their versions (read_set.h); zeros if none */
     uint64_t write_set_size;
-    uint8_t write_set[SHA256_SIZE]; /* digest, see write_set.h */
+    uint32_t maker; /* the handler that makes it again from this header (handler.h); 0: none */
+    uint8_t write_set[SHA256_SIZE]; /* digest, see write_set.h; with a maker of its checksum */
     uint8_t state[SHA256_SIZE];     /* root of the Merkle tree with this block; zeros without one */
 };
 
@@ -62,6 +64,9 @@ void chain_deinit(struct chain *chain);
 
 /* The fields that a command and its request give; the others are zero. */
 struct block_header block_of(const struct command *command, const uint8_t request[SHA256_SIZE]);
+
+/* The command again, with what a header has of it: no payload, reads or execution time. */
+struct command block_command(const struct block_header *h);
 
 /* Adds a block to the chain, which gives it height and parent; `out` is the encoded header. */
 void chain_add(struct chain *chain, const struct block_header *block,

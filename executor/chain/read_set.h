@@ -2,10 +2,9 @@
 
 /*
  * A fingerprint of what a read-only request has read: of the values of its keys in their order, and
- * of which keys had none. Values are taken in by SHA-256 of a fast checksum of eight lanes, because
- * SHA-256 of every byte would cost more than reading them: it finds every difference by accident,
- * not one that is made on purpose. That is enough here: an answer is believed because of who gives
- * it, and what is in the chain is bound by SHA-256 of every byte (write_set.h). Pure.
+ * of which keys had none. Values are taken in by a fast checksum (checksum.h), because SHA-256 of
+ * every byte would cost more than reading them. That is enough here: an answer is believed because
+ * of who gives it. Pure.
  */
 
 #include "lib/crypto.h"
@@ -15,7 +14,6 @@
 
 struct read_digest {
     struct sha256 all;
-    struct sha256 one;
 };
 
 void read_digest_init(struct read_digest *d);

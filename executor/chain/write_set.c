@@ -1,5 +1,7 @@
 #include "executor/chain/write_set.h"
 
+#include "executor/chain/checksum.h"
+
 #include "lib/memory.h"
 
 #include <stdlib.h>
@@ -81,5 +83,13 @@ int write_set_read(struct write_set *ws, const uint8_t *set, size_t size, struct
         bytes_put(&w, ws->values[i], SHA256_SIZE);
     }
     sha256_of(ws->records, bytes_written(&w), ws->digest);
+    return 0;
+}
+
+int write_set_sum(struct write_set *ws, const uint8_t *set, size_t size, struct error *err) {
+    if (read_entries(ws, set, size, err) < 0)
+        return -1;
+    ws->keys = ws->values = NULL;
+    checksum_digest(set, size, ws->digest);
     return 0;
 }

@@ -12,7 +12,9 @@
  *
  *     SHA-256(count u32 | for each entry: 1 (0: deletes) u8 | SHA-256(key) | SHA-256(value))
  *
- * with zeros in place of a hash of no value. Pure; borrows everything.
+ * with zeros in place of a hash of no value. Where nobody needs hashes, and the write set is bound
+ * by other means (executor/written.h), it is read without: its digest is a checksum's (checksum.h).
+ * Pure; borrows everything.
  */
 
 #include "lib/bytes.h"
@@ -44,12 +46,12 @@ struct write_set_entry {
  */
 bool write_set_next(struct byte_reader *r, struct write_set_entry *ret);
 
-/* A write set that was read and hashed; all room is got at the start. */
+/* A write set that was read; all room is got at the start. */
 struct write_set {
     size_t count;
     struct write_set_entry *entries; /* borrow from what was read */
-    uint8_t (*keys)[SHA256_SIZE];    /* hash of each key */
-    uint8_t (*values)[SHA256_SIZE];  /* of each value; zeros if it deletes */
+    uint8_t (*keys)[SHA256_SIZE];    /* hash of each key; NULL if it was read without hashes */
+    uint8_t (*values)[SHA256_SIZE];  /* of each value; zeros if it deletes; NULL as well */
     uint8_t digest[SHA256_SIZE];
 
     size_t count_max;
@@ -64,3 +66,5 @@ void write_set_deinit(struct write_set *ws);
 /* ERROR_INVALID: the bytes are no write set. ERROR_LIMIT: it has more entries than count_max. What
  * was read before is forgotten. */
 int write_set_read(struct write_set *ws, const uint8_t *set, size_t size, struct error *err);
+/* The same without hashes: `digest` is that of the checksum of all its bytes. */
+int write_set_sum(struct write_set *ws, const uint8_t *set, size_t size, struct error *err);

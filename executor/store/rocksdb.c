@@ -36,7 +36,7 @@ static const char *const family_names[FAMILIES] = {"default", "blocks", "keys", 
  * flushed, and the log of the next start is longer. So we stop while there is still room. */
 #define FREE_MIN (256ULL << 20)
 
-enum { VERSION = 2, HEADER_KEY_SIZE = 9, PLACE_SIZE = 8 + 4 + 4 };
+enum { VERSION = 3, HEADER_KEY_SIZE = 9, PLACE_SIZE = 8 + 4 + 4 };
 
 static const char identity_key[] = "identity";
 

@@ -2,14 +2,17 @@
  * What handlers are given by the network: whatever their check lets through, the others can work
  * with, within the limits, and make a write set of exactly the size that they said, of distinct
  * keys. The first byte says what the rest is: a payload for kv (0; 1: read-only), an answer of it
- * (2), the fields of a request for pee (3; 4: read-only), or what goes before a request that was
- * executed ahead (5): that is read in one way only.
+ * (2), the fields of a request for pee (3; 4: read-only), what goes before a request that was
+ * executed ahead (5): that is read in one way only, or a block of another replica (6): whatever its
+ * header says, its write set is the one that it binds, or refused.
  */
 
 #include "executor/chain/kv.h"
+#include "executor/chain/pee.h"
 #include "executor/chain/write_set.h"
 #include "executor/endorsed.h"
 #include "executor/handler.h"
+#include "executor/written.h"
 
 #include "lib/cleanup.h"
 #include "lib/memory.h"
@@ -127,6 +130,21 @@ static void fuzz_endorsed(const uint8_t *data, size_t size) {
     assert(endorsed_encode(&endorsed, again) == size && memcmp(again, data, size) == 0);
 }
 
+static void fuzz_written(const uint8_t *data, size_t size) {
+    struct error err = ERROR_NULL;
+    struct block_header h;
+    if (size < BLOCK_HEADER_SIZE || block_header_decode(data, BLOCK_HEADER_SIZE, &h, &err) < 0)
+        return;
+    cleanup(write_set_deinit) struct write_set set;
+    write_set_init(&set, COMMAND_KEYS_MAX);
+    size -= BLOCK_HEADER_SIZE;
+    if (written_check(&set, &h, data + BLOCK_HEADER_SIZE, size, &err) == 0 && h.maker)
+        assert(set.count == h.key_count &&
+               pee_write_set_size(&(struct command){.key_count = h.key_count,
+                                                    .key_size = h.key_size,
+                                                    .value_size = h.value_size}) == size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > FUZZED_BYTES_MAX)
         return 0;
@@ -137,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 3:
     case 4: fuzz_pee(data + 1, size - 1, data[0] == 4); break;
     case 5: fuzz_endorsed(data + 1, size - 1); break;
+    case 6: fuzz_written(data + 1, size - 1); break;
     default: break;
     }
     return 0;

@@ -423,7 +423,7 @@ static void a_block_of_another_version_is_told_by_it(void **state) {
     struct block_header h;
     const uint8_t old[204] = {2};
     assert_int_equal(block_header_decode(old, sizeof old, &h, &err), -1);
-    assert_string_equal(err.text, "a block of version 2, this replica knows 4");
+    assert_string_equal(err.text, "a block of version 2, this replica knows 5");
 }
 
 static void a_changed_block_does_not_fit_any_more(void **state) {

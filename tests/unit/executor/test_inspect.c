@@ -176,6 +176,18 @@ static void it_shows_a_block_and_proves_its_keys_then_and_now(void **state) {
     assert_false(present);
 }
 
+/* By its hash, or by what makes it. */
+static void it_says_what_binds_a_write_set(void **state) {
+    (void)state;
+    cleanup(json_freep) struct json *made = inspect_json(MERKLE_BASIC, "--block=17", NULL);
+    assert_string_equal(text(made, "block.write_set_made_by"), "pee");
+    assert_int_equal(strlen(text(made, "block.write_set_checksum")), 64);
+    assert_null(json_find(made, "block.write_set"));
+    cleanup(json_freep) struct json *hashed = inspect_json(MERKLE_BLOCK, "--block=17", NULL);
+    assert_int_equal(strlen(text(hashed, "block.write_set")), 64);
+    assert_null(json_find(hashed, "block.write_set_made_by"));
+}
+
 static void what_cannot_be_shown_is_an_error(void **state) {
     (void)state;
     static const struct {
@@ -236,7 +248,7 @@ static void verifying_finds_what_was_changed(void **state) {
         {BLOCK_HEADER_SIZE - 33, 13}, /* the write set's digest */
         {8, 13},                      /* the height */
         {30, 13},                     /* the parent */
-        {4 + 8 + 8 + 32 + 3, 14},     /* the client: the next block has another parent */
+        {4 + 8 + 3, 14},              /* the batch's number: the next block has another parent */
     };
     for (size_t m = 0; m < 3; m++) {
         struct ledger *ledger = open_ledger(open_memory(), all[m]);
@@ -260,6 +272,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_whose_data_it_is_and_how_high),
         cmocka_unit_test(it_shows_a_block_and_proves_its_keys_then_and_now),
+        cmocka_unit_test(it_says_what_binds_a_write_set),
         cmocka_unit_test(what_cannot_be_shown_is_an_error),
         cmocka_unit_test(verifying_finds_what_was_changed),
     };

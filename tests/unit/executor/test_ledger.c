@@ -177,6 +177,22 @@ static void a_block_with_a_wrong_state_is_refused_and_changes_nothing(void **sta
     }
 }
 
+/* A replica that was started with another tree, or a lie: nothing of it is taken. */
+static void a_chain_with_a_tree_takes_no_write_set_without_hashes(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct ledger *from = open_ledger(NULL, MERKLE_BASIC), *to = open_ledger(NULL, MERKLE_KEYS);
+    uint8_t digest[SHA256_SIZE];
+    execute_all(from, 1, 1);
+    struct blob *block = fetch(from, 1);
+    assert_int_equal(ledger_accept(to, 1, block->data, block->size, digest, &err), 1);
+    assert_non_null(strstr(err.text, "its write set is not hashed, as merkle keys needs it"));
+    assert_int_equal(ledger_height(to), 0);
+    blob_unref(block);
+    close_ledger(to);
+    close_ledger(from);
+}
+
 static void assert_state_at(struct store *store, uint64_t height) {
     struct error err = ERROR_NULL;
     struct block_header h;
@@ -281,6 +297,7 @@ int main(void) {
         cmocka_unit_test(killed_at_any_instant_block_and_tree_are_of_one_height),
         cmocka_unit_test(both_stores_come_to_the_same_state_also_over_a_restart),
         cmocka_unit_test(a_block_with_a_wrong_state_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_chain_with_a_tree_takes_no_write_set_without_hashes),
         cmocka_unit_test(old_versions_can_be_proved_until_they_are_forgotten),
         cmocka_unit_test(a_store_of_another_tree_is_refused),
     };

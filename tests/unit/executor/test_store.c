@@ -367,7 +367,7 @@ static void data_of_another_cluster_or_replica_is_refused(void **state) {
         struct store *store = NULL;
         assert_int_equal(store_open_rocksdb(path, &others[i], STORE_SYNC_NONE, &store, &err), -1);
         assert_int_equal(err.kind, ERROR_CONFLICT);
-        assert_non_null(strstr(err.text, "belongs to seatrial 2, run r1, replica 2 of 4, merkle "));
+        assert_non_null(strstr(err.text, "belongs to seatrial 3, run r1, replica 2 of 4, merkle "));
     }
 }
 

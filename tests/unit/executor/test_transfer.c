@@ -5,7 +5,7 @@
 
 #include "executor/chain/block.h"
 #include "executor/chain/pee.h"
-#include "executor/chain/write_set.h"
+#include "executor/written.h"
 
 #include "lib/memory.h"
 
@@ -23,8 +23,11 @@ enum { PEER = 2, N = 4 };
 static const struct command command = {
     .client = 5, .number = 3, .key_count = 4, .key_size = 20, .value_size = 500};
 
+/* Whose write sets are made again, and whose are hashed. */
+static const enum merkle kinds[] = {MERKLE_BASIC, MERKLE_KEYS};
+
 /* Block 1 of a chain. */
-static struct blob *a_block(void) {
+static struct blob *a_block(enum merkle merkle) {
     struct error err = ERROR_NULL;
     size_t size = pee_write_set_size(&command);
     struct blob *blob = blob_new(BLOCK_HEADER_SIZE + size);
@@ -33,8 +36,9 @@ static struct blob *a_block(void) {
     const uint8_t request[SHA256_SIZE] = {1};
     pee_expand(&command, blob->data + BLOCK_HEADER_SIZE);
     write_set_init(&set, 16);
-    assert_int_equal(write_set_read(&set, blob->data + BLOCK_HEADER_SIZE, size, &err), 0);
     struct block_header h = block_of(&command, request);
+    h.maker = written_maker(&handler_pee, merkle);
+    assert_int_equal(written_read(&set, h.maker, blob->data + BLOCK_HEADER_SIZE, size, &err), 0);
     h.sequence = 9;
     h.write_set_size = size;
     memcpy(h.write_set, set.digest, sizeof h.write_set);
@@ -55,12 +59,9 @@ static int give(struct transfer *t, const struct blob *block, uint64_t height, u
     return transfer_receive(t, PEER, &m, &frame, ret, err);
 }
 
-static void a_block_comes_whole_or_in_pieces(void **state) {
-    (void)state;
+static void comes_whole_or_in_pieces(struct transfer *t, const struct blob *block) {
     struct error err = ERROR_NULL;
     struct pbft_block got;
-    cleanup(transfer_freep) struct transfer *t = transfer_new(N);
-    struct blob *block = a_block();
     for (uint32_t piece = 1; piece < 3 * block->size; piece *= 3) {
         int r = 0;
         for (uint32_t at = 0; at < block->size; at += piece) {
@@ -77,25 +78,37 @@ static void a_block_comes_whole_or_in_pieces(void **state) {
         assert_memory_equal(transfer_block(got.handle)->data, block->data, block->size);
         blob_unref(transfer_block(got.handle));
     }
-    blob_unref(block);
+}
+
+static void a_block_comes_whole_or_in_pieces(void **state) {
+    (void)state;
+    cleanup(transfer_freep) struct transfer *t = transfer_new(N);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct blob *block = a_block(kinds[i]);
+        comes_whole_or_in_pieces(t, block);
+        blob_unref(block);
+    }
 }
 
 static void what_is_no_block_is_refused(void **state) {
     (void)state;
     struct pbft_block got;
     cleanup(transfer_freep) struct transfer *t = transfer_new(N);
-    struct blob *block = a_block();
-    const uint32_t places[] = {0, 10, BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE + 60, block->size - 1};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct blob *block = a_block(kinds[k]);
+        const uint32_t places[] = {0, 10, BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE + 60,
+                                   block->size - 1};
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            struct error err = ERROR_NULL;
+            block->data[places[i]] ^= 1;
+            assert_int_equal(give(t, block, 1, 0, block->size, &got, &err), -1);
+            block->data[places[i]] ^= 1;
+        }
         struct error err = ERROR_NULL;
-        block->data[places[i]] ^= 1;
-        assert_int_equal(give(t, block, 1, 0, block->size, &got, &err), -1);
-        block->data[places[i]] ^= 1;
+        assert_int_equal(give(t, block, 2, 0, block->size, &got, &err), -1);
+        assert_non_null(strstr(err.text, "block 2: its header is of another block"));
+        blob_unref(block);
     }
-    struct error err = ERROR_NULL;
-    assert_int_equal(give(t, block, 2, 0, block->size, &got, &err), -1);
-    assert_non_null(strstr(err.text, "block 2: its header is of another block"));
-    blob_unref(block);
 }
 
 static void pieces_out_of_turn_are_refused(void **state) {
@@ -103,7 +116,7 @@ static void pieces_out_of_turn_are_refused(void **state) {
     struct error err = ERROR_NULL;
     struct pbft_block got;
     cleanup(transfer_freep) struct transfer *t = transfer_new(N);
-    struct blob *block = a_block();
+    struct blob *block = a_block(MERKLE_BASIC);
     assert_int_equal(give(t, block, 1, 100, 10, &got, &err), -1); /* before its beginning */
     assert_int_equal(give(t, block, 1, 0, 100, &got, &err), 0);
     assert_int_equal(give(t, block, 1, 200, 100, &got, &err), -1); /* a gap */
