@@ -30,9 +30,10 @@ nothing_is_left() {
   [ -z "$(docker ps --all --quiet --filter label=com.docker.compose.project=rigdemo)" ]
 }
 
+# agreed REQUESTS [REPLICAS]
 agreed() {
   [ "$(jq -r .verdict "$results/summary.json")" = good ]
-  [ "$(jq -r .agreement.replicas "$results/summary.json")" = 4 ]
+  [ "$(jq -r .agreement.replicas "$results/summary.json")" = "${2:-4}" ]
   [ "$(jq -r .agreement.height "$results/summary.json")" = "$1" ]
   [ "$(jq -r .agreement.acknowledged_in_chain "$results/summary.json")" = "$1" ]
   [ "$(jq -r .load.requests.acknowledged "$results/summary.json")" = "$1" ]
@@ -52,6 +53,22 @@ agreed() {
   run -0 seatrial run --in-memory --no-merkle
   agreed 300
   grep -q memory "$results/local/rigdemo-replica-1/output.log"
+  nothing_is_left
+}
+
+# With the two trials above, each two of these meet: 4 or 7 replicas, RocksDB or memory, with or without the tree, with or without -p.
+@test "seven replicas, and requests that are executed ahead of their order" {
+  sed -i 's|loader_cli: .*|loader_cli: "-b 300 -c 15 -p 1"|' "$folder/deployment.yaml"
+  run -0 seatrial run --in-memory
+  agreed 300
+  grep -q "of 300 requests that were ordered as executed ahead, 0 were in conflict" "$results/local/rigdemo-replica-1/output.log"
+  sed -i 's|replicas: 4|replicas: 7|' "$folder"/*.yaml
+  run -0 seatrial run --no-merkle
+  agreed 300 7
+  grep -q "of 300 requests that were ordered as executed ahead, 0 were in conflict" "$results/local/rigdemo-replica-7/output.log"
+  sed -i 's| -p 1"|"|' "$folder/deployment.yaml"
+  run -0 seatrial run --in-memory
+  agreed 300 7
   nothing_is_left
 }
 
