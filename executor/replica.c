@@ -296,9 +296,11 @@ static int recover_record(void *context, const struct pbft_record *record,
         return -1;
     if (requests)
         copy.requests = of_core;
-    if (!pbft_recover_record(r->core, &copy))
+    if (!pbft_recover_record(r->core, &copy, r->update))
         for (uint32_t i = 0; i < count; i++)
             release_handle(r, of_core[i].handle);
+    for (size_t i = 0; i < r->update->count; i++)
+        carry_out(r, &r->update->actions[i]);
     return 0;
 }
 

@@ -142,12 +142,11 @@ static void send_pre_prepare(struct pbft *core, struct slot *slot, const struct 
 void advance_proposals(struct pbft *core, struct pbft_update *update) {
     while (may_propose(core) && core->waiting_count > 0) {
         struct slot *slot = slot_of(core, core->proposed + 1);
-        int free = -1;
-        for (int i = 0; i < PBFT_PROPOSALS_MAX && free < 0; i++)
-            if (!slot->proposals[i].used)
-                free = i;
-        if (free < 0 || !update_has_room(update, SLOT_ACTIONS + 1))
-            return; /* no view has left more than two undecided ones behind it */
+        if (!update_has_room(update, PBFT_BATCH_MAX + SLOT_ACTIONS + 1))
+            return;
+        int free = slot_make_room(slot, update);
+        if (free < 0)
+            return;
         struct proposal *p = &slot->proposals[free];
         if (fill_batch(core, p) == 0)
             return;

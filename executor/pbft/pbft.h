@@ -336,10 +336,12 @@ struct pbft *pbft_init(void *memory, const struct pbft_config *config);
  * Before the first step: once per block in the store, in order from height 1; false when there are
  * more clients than clients_max. Then the last STABLE whose height is in the store, the last VIEW,
  * and of the other records those above that STABLE, in the order in which they were persisted. True
- * when the core has taken the handles of the record's requests.
+ * when the core has taken the handles of the record's requests. What it forgets for them is in
+ * `update`, which need not be cleared: nothing but PBFT_RELEASE.
  */
 bool pbft_recover_block(struct pbft *core, const struct pbft_block *block);
-bool pbft_recover_record(struct pbft *core, const struct pbft_record *record);
+bool pbft_recover_record(struct pbft *core, const struct pbft_record *record,
+                         struct pbft_update *update);
 
 /* `update` need not be cleared. */
 void pbft_step(struct pbft *core, const struct pbft_event *event, struct pbft_update *update);

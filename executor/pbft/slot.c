@@ -53,24 +53,28 @@ static void forget(struct proposal *p, struct pbft_update *update) {
     *p = (struct proposal){.requests = p->requests};
 }
 
+int slot_make_room(struct slot *slot, struct pbft_update *update) {
+    for (int i = 0; i < PBFT_PROPOSALS_MAX; i++)
+        if (!slot->proposals[i].used)
+            return i;
+    int found = least_needed(slot);
+    if (found >= 0)
+        forget(&slot->proposals[found], update);
+    return found;
+}
+
 int slot_propose(struct slot *slot, const uint8_t digest[PBFT_DIGEST_SIZE], uint64_t view,
                  struct pbft_update *update) {
-    int found = -1;
-    for (int i = 0; i < PBFT_PROPOSALS_MAX; i++) {
-        struct proposal *p = &slot->proposals[i];
-        if (p->used && digest_equal(p->digest, digest)) {
-            p->view = view > p->view ? view : p->view;
-            return i;
-        }
-        if (!p->used && found < 0)
-            found = i;
+    int found = find_proposal(slot, digest);
+    if (found >= 0) {
+        struct proposal *p = &slot->proposals[found];
+        p->view = view > p->view ? view : p->view;
+        return found;
     }
-    if (found < 0 && update)
-        found = least_needed(slot);
+    found = slot_make_room(slot, update);
     if (found < 0)
         return -1;
     struct proposal *p = &slot->proposals[found];
-    forget(p, update);
     p->used = true;
     p->view = view;
     memcpy(p->digest, digest, PBFT_DIGEST_SIZE);

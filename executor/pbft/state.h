@@ -251,8 +251,10 @@ void client_served(struct pbft *core, struct client *client, uint64_t number,
 
 /* NULL outside of the window. */
 struct slot *slot_of(const struct pbft *core, uint64_t seq);
-/* For the proposal of this digest: the one that is there, or a free one, or one that can be
- * forgotten, whose requests are released. -1: none of that. */
+/* A free place for a proposal, or that of one that can be forgotten, whose requests are released:
+ * up to PBFT_BATCH_MAX. -1: none of that. */
+int slot_make_room(struct slot *slot, struct pbft_update *update);
+/* For the proposal of this digest: the one that is there, or room for it. -1: there is none. */
 int slot_propose(struct slot *slot, const uint8_t digest[PBFT_DIGEST_SIZE], uint64_t view,
                  struct pbft_update *update);
 /* Takes the requests into a proposal that has none. */

@@ -166,10 +166,11 @@ static void recover_checkpoint(struct pbft *core, const struct pbft_record *reco
         core->proposed = core->committed;
 }
 
-static bool recover_proposal(struct pbft *core, const struct pbft_record *record) {
+static bool recover_proposal(struct pbft *core, const struct pbft_record *record,
+                             struct pbft_update *update) {
     struct slot *slot = slot_of(core, record->seq);
     int i = slot && record->count <= PBFT_BATCH_MAX
-                ? slot_propose(slot, record->digest, record->view, NULL)
+                ? slot_propose(slot, record->digest, record->view, update)
                 : -1;
     if (i < 0)
         return false; /* beyond what the store has: the others have it */
@@ -213,7 +214,9 @@ static void recover_new_view(struct pbft *core, const struct pbft_record *record
     core->sweep = core->low + 1;
 }
 
-bool pbft_recover_record(struct pbft *core, const struct pbft_record *record) {
+bool pbft_recover_record(struct pbft *core, const struct pbft_record *record,
+                         struct pbft_update *update) {
+    update->count = 0;
     switch (record->type) {
     case PBFT_RECORD_VIEW:
         core->view = record->view;
@@ -221,7 +224,7 @@ bool pbft_recover_record(struct pbft *core, const struct pbft_record *record) {
         if (record->active && record->count > 0)
             recover_new_view(core, record);
         break;
-    case PBFT_RECORD_PROPOSAL: return recover_proposal(core, record);
+    case PBFT_RECORD_PROPOSAL: return recover_proposal(core, record, update);
     case PBFT_RECORD_PREPARED: recover_prepared(core, record); break;
     case PBFT_RECORD_CHECKPOINT: recover_checkpoint(core, record); break;
     case PBFT_RECORD_STABLE: recover_stable(core, record); break;

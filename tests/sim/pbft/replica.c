@@ -312,6 +312,13 @@ void replica_step(struct sim *s, uint16_t at, struct pbft_event *event) {
 
 /* ---- life ---- */
 
+static bool recover_record(struct sim *s, uint16_t at, const struct pbft_record *record) {
+    bool taken = pbft_recover_record(s->replicas[at].core, record, &s->update);
+    for (size_t i = 0; i < s->update.count; i++)
+        carry_out(s, at, &s->update.actions[i]);
+    return taken;
+}
+
 static void recover_log(struct sim *s, uint16_t at, uint64_t stable) {
     struct replica *r = &s->replicas[at];
     for (size_t i = 0; i < r->log_count; i++) {
@@ -324,7 +331,7 @@ static void recover_log(struct sim *s, uint16_t at, uint64_t stable) {
             q->handle = handle_new(s, at, q->client, q->number, q->origin == UINT64_MAX);
         }
         record.requests = r->log[i].requests;
-        if (!pbft_recover_record(r->core, &record))
+        if (!recover_record(s, at, &record))
             for (uint32_t k = 0; k < record.count; k++)
                 release(s, r->log[i].requests[k].handle);
     }
@@ -350,9 +357,9 @@ static void recover(struct sim *s, uint16_t at) {
             view = record;
     }
     if (stable)
-        pbft_recover_record(r->core, stable);
+        recover_record(s, at, stable);
     if (view)
-        pbft_recover_record(r->core, view);
+        recover_record(s, at, view);
     recover_log(s, at, stable ? stable->seq : 0);
 }
 

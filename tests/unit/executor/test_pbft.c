@@ -25,7 +25,9 @@ struct bench {
     struct pbft_update *update;
     uint64_t now_ns;
     unsigned sent[PBFT_MESSAGE_END];
-    struct pbft_certificate said; /* the first that its last VIEW-CHANGE has in Q */
+    unsigned released, disconnected;
+    struct pbft_certificate said;           /* the first that its last VIEW-CHANGE has in Q */
+    struct pbft_message proposed, prepared; /* its last PRE-PREPARE and PREPARE */
 };
 
 static void hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]) {
@@ -37,6 +39,17 @@ static void note_sent(struct bench *b, const struct pbft_message *m) {
     b->sent[m->type]++;
     if (m->type == PBFT_VIEW_CHANGE && m->changes[0].proposed_count > 0)
         b->said = m->changes[0].proposed[0];
+    if (m->type == PBFT_PRE_PREPARE)
+        b->proposed = *m;
+    if (m->type == PBFT_PREPARE)
+        b->prepared = *m;
+}
+
+static void note(struct bench *b, const struct pbft_action *action) {
+    b->released += action->type == PBFT_RELEASE;
+    b->disconnected += action->type == PBFT_DISCONNECT;
+    if (action->type == PBFT_SEND)
+        note_sent(b, &action->message);
 }
 
 static void step(struct bench *b, struct pbft_event *event) {
@@ -44,8 +57,7 @@ static void step(struct bench *b, struct pbft_event *event) {
         event->now_ns = b->now_ns;
         pbft_step(b->core, event, b->update);
         for (size_t i = 0; i < b->update->count; i++)
-            if (b->update->actions[i].type == PBFT_SEND)
-                note_sent(b, &b->update->actions[i].message);
+            note(b, &b->update->actions[i]);
         event->type = PBFT_TICK;
     } while (b->update->more);
 }
@@ -101,24 +113,33 @@ static struct pbft_certificate unknown_batch(uint64_t seq) {
     return (struct pbft_certificate){.seq = seq, .digest = {7}};
 }
 
-/* The peer wants this view, and has prepared `batch`. */
-static void want_view(struct bench *b, uint16_t peer, uint64_t view,
-                      struct pbft_certificate batch) {
+/* The peer wants this view, and has prepared `count` batches. */
+static void want(struct bench *b, uint16_t peer, uint64_t view,
+                 const struct pbft_certificate *batches, uint32_t count) {
     const struct pbft_checkpoint empty = {.seq = 0};
     const struct pbft_view_change change = {.replica = peer,
                                             .view = view,
                                             .checkpoint_count = 1,
-                                            .prepared_count = 1,
-                                            .proposed_count = 1,
+                                            .prepared_count = count,
+                                            .proposed_count = count,
                                             .checkpoints = &empty,
-                                            .prepared = &batch,
-                                            .proposed = &batch};
+                                            .prepared = batches,
+                                            .proposed = batches};
     struct pbft_event event = {.type = PBFT_MESSAGE, .peer = peer};
     event.message.type = PBFT_VIEW_CHANGE;
     event.message.view = view;
     event.message.count = 1;
     event.message.changes = &change;
     step(b, &event);
+}
+
+static void want_view(struct bench *b, uint16_t peer, uint64_t view,
+                      struct pbft_certificate batch) {
+    want(b, peer, view, &batch, 1);
+}
+
+static void want_empty_view(struct bench *b, uint16_t peer, uint64_t view) {
+    want(b, peer, view, NULL, 0);
 }
 
 static void a_new_primary_asks_for_batches_no_oftener_than_for_anything(void **state) {
@@ -131,9 +152,15 @@ static void a_new_primary_asks_for_batches_no_oftener_than_for_anything(void **s
     assert_in_range(b->sent[PBFT_ASK_BATCH], 2, 2000 * NS_PER_MS / b->config.status_ns + 1);
 }
 
+static void recover(struct bench *b, const struct pbft_record *record) {
+    pbft_recover_record(b->core, record, b->update);
+    for (size_t i = 0; i < b->update->count; i++)
+        note(b, &b->update->actions[i]);
+}
+
 static void remember(struct bench *b, struct pbft_record record) {
     record.digest[0] = record.type == PBFT_RECORD_VIEW ? 0 : 9;
-    pbft_recover_record(b->core, &record);
+    recover(b, &record);
 }
 
 /* TOCS '02, section 4.5: Q has the last view in which a batch was pre-prepared. What a new view
@@ -163,6 +190,54 @@ static void a_batch_is_vouched_for_in_the_last_view_in_which_it_was_proposed(voi
     assert_int_equal(b->said.view, 6);
 }
 
+/* A number's batches of these views, one each, that were prepared nowhere. */
+static void remember_batches(struct bench *b, uint64_t seq, uint64_t first, uint64_t last) {
+    for (uint64_t view = first; view <= last; view++) {
+        const struct pbft_request request = {.client = view, .number = 1, .size_bytes = 1};
+        const struct pbft_record record = {.type = PBFT_RECORD_PROPOSAL,
+                                           .view = view,
+                                           .seq = seq,
+                                           .digest = {(uint8_t)view},
+                                           .count = 1,
+                                           .requests = &request};
+        recover(b, &record);
+    }
+}
+
+/* OSDI '99, section 4.2: no two batches for a number in a view. However many earlier views have
+ * proposed something for it, a replica that was killed knows what it has said in the last one. */
+static void the_last_of_many_proposals_is_still_known_after_a_crash(void **state) {
+    struct bench *b = *state;
+    const struct pbft_request other = {.client = 5, .number = 1, .size_bytes = 1};
+    struct pbft_event event = {.type = PBFT_MESSAGE, .peer = 0};
+    remember(b, (struct pbft_record){.type = PBFT_RECORD_VIEW, .view = 4, .active = true});
+    remember_batches(b, 1, 0, 4);
+    assert_int_equal(b->released, 2);
+    event.message = (struct pbft_message){.type = PBFT_PRE_PREPARE, .view = 4, .seq = 1};
+    event.message.count = 1;
+    event.message.requests = &other;
+    step(b, &event);
+    assert_int_equal(b->sent[PBFT_PREPARE], 1); /* once more */
+    assert_int_equal(b->prepared.digest[0], 4);
+    assert_int_equal(b->disconnected, 1);
+}
+
+static void a_primary_proposes_where_many_views_have_come_to_nothing(void **state) {
+    struct bench *b = *state;
+    struct pbft_event event = {.type = PBFT_REQUEST};
+    remember(b, (struct pbft_record){.type = PBFT_RECORD_VIEW, .view = 4});
+    remember_batches(b, 1, 2, 4);
+    want_empty_view(b, 2, 5); /* ours */
+    want_empty_view(b, 3, 5);
+    assert_int_equal(b->sent[PBFT_NEW_VIEW], 1);
+    event.request = (struct pbft_request){.client = 5, .number = 1, .size_bytes = 1};
+    step(b, &event);
+    step(b, &(struct pbft_event){.type = PBFT_FLUSH});
+    assert_int_equal(b->sent[PBFT_PRE_PREPARE], 1);
+    assert_int_equal(b->proposed.seq, 1);
+    assert_int_equal(b->released, 1); /* of the oldest */
+}
+
 static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     struct bench *b = *state;
     struct pbft_event event = {.type = PBFT_REQUEST};
@@ -182,6 +257,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(
             a_batch_is_vouched_for_in_the_last_view_in_which_it_was_proposed, set_up_alone,
             tear_down),
+        cmocka_unit_test_setup_teardown(the_last_of_many_proposals_is_still_known_after_a_crash,
+                                        set_up_alone, tear_down),
+        cmocka_unit_test_setup_teardown(a_primary_proposes_where_many_views_have_come_to_nothing,
+                                        set_up_alone, tear_down),
         cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
                                         tear_down),
     };
