@@ -9,6 +9,10 @@
 void on_commit(struct pbft *core, uint16_t peer, const struct pbft_message *m,
                struct pbft_update *update) {
     struct slot *slot = slot_of(core, m->seq);
+    if (m->view == VIEW_NONE) { /* it would look like those who have said nothing yet */
+        emit_violation(update, peer, m->seq);
+        return;
+    }
     if (!slot)
         return;
     struct vote *vote = &slot->commits[peer];

@@ -187,6 +187,7 @@ void slot_advance(struct pbft *core, struct slot *slot, struct pbft_update *upda
 void slot_decide(const struct pbft *core, struct slot *slot, const struct vote *vote,
                  struct pbft_update *update) {
     unsigned count = 0;
+    assert(vote->view != VIEW_NONE);
     for (uint16_t i = 0; i < core->config.n; i++)
         count += slot->commits[i].view == vote->view &&
                  digest_equal(slot->commits[i].digest, vote->digest);

@@ -238,6 +238,16 @@ static void a_primary_proposes_where_many_views_have_come_to_nothing(void **stat
     assert_int_equal(b->released, 1); /* of the oldest */
 }
 
+/* What has not been said yet is not the same as what was said of no view. */
+static void a_commit_of_no_view_decides_nothing(void **state) {
+    struct bench *b = *state;
+    struct pbft_event event = {.type = PBFT_MESSAGE, .peer = 2};
+    event.message = (struct pbft_message){.type = PBFT_COMMIT, .view = UINT64_MAX, .seq = 1};
+    step(b, &event);
+    assert_int_equal(b->sent[PBFT_ASK_BATCH], 0);
+    assert_int_equal(b->disconnected, 1);
+}
+
 static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     struct bench *b = *state;
     struct pbft_event event = {.type = PBFT_REQUEST};
@@ -261,6 +271,7 @@ int main(void) {
                                         set_up_alone, tear_down),
         cmocka_unit_test_setup_teardown(a_primary_proposes_where_many_views_have_come_to_nothing,
                                         set_up_alone, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_of_no_view_decides_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
                                         tear_down),
     };
