@@ -1,5 +1,7 @@
 #include "executor/ahead.h"
 
+#include "executor/client_hash.h"
+
 #include "lib/memory.h"
 
 #include <stdlib.h>
@@ -43,6 +45,7 @@ struct ahead {
     struct ahead_config config;
     struct entry **table; /* open addressing, at most half full */
     uint64_t mask;
+    struct client_hash hash;
     uint32_t entries, collections;
     struct collection *first;
     uint64_t soonest_ns; /* nothing is due before */
@@ -55,6 +58,7 @@ struct ahead *ahead_new(const struct ahead_config *config) {
         slots *= 2;
     a->config = *config;
     a->mask = slots - 1;
+    a->hash = client_hash_new();
     a->soonest_ns = NEVER;
     a->table = mem_new_array(struct entry *, slots);
     return a;
@@ -89,7 +93,7 @@ void ahead_free(struct ahead *a) {
 /* ---- clients ---- */
 
 static struct entry **probe(const struct ahead *a, uint64_t client) {
-    uint64_t i = (client * UINT64_C(0x9e3779b97f4a7c15) >> 32) & a->mask;
+    uint64_t i = client_hash_of(&a->hash, client) & a->mask;
     while (a->table[i] && a->table[i]->client != client)
         i = (i + 1) & a->mask;
     return &a->table[i];
