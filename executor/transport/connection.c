@@ -74,7 +74,7 @@ void connection_seal(struct connection *c, struct seal_keys *keys) {
 static int begin_partial(struct connection *c, struct receive_room *room,
                          const struct wire_header *header, const uint8_t *data, size_t have,
                          struct error *err) {
-    if (room->partial_bytes + header->body_size > TRANSPORT_PARTIAL_BYTES_MAX)
+    if (!c->has_room && room->partial_bytes + header->body_size > TRANSPORT_PARTIAL_BYTES_MAX)
         return error_set(err, ERROR_LIMIT, "too many frames are begun and not completed");
     room->partial_bytes += header->body_size;
     c->partial = blob_new(header->body_size);

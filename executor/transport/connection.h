@@ -70,6 +70,7 @@ struct segment {
 struct connection {
     struct watch watch;         /* first: the watch is the connection */
     size_t body_max;            /* larger frames are ERROR_LIMIT */
+    bool has_room;              /* for a frame that has begun, however many others have */
     struct seal seal;           /* SEAL_NULL: frames are plain */
     struct instant frame_since; /* when the frame that is not complete began; INSTANT_NEVER */
 

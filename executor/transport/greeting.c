@@ -137,7 +137,8 @@ static int on_hello(struct link *link, const struct frame *frame, struct error *
     }
     link->role = hello.role;
     link->clients = hello.clients;
-    link->peer = (uint16_t)hello.id;
+    if (t->config.identity || hello.role != WIRE_ROLE_CLIENT)
+        link->peer = (uint16_t)hello.id; /* else it may be any number */
     if (t->config.identity)
         link->state = LINK_PROVING;
     else

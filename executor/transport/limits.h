@@ -6,12 +6,15 @@ enum {
     /* Connections at a time, peers included. Many clients share one. */
     TRANSPORT_CONNECTIONS_MAX = 4096,
     /* Frames begun and not yet complete, of all connections together: a slow sender of large
-     * frames costs no more than this. */
+     * frames costs no more than this. Peers have room for one each beyond it: no client keeps them
+     * out. */
     TRANSPORT_PARTIAL_BYTES_MAX = 256 * 1024 * 1024,
     /* Body of each of the two frames that a stranger may send, and of the answer to them. */
     TRANSPORT_HELLO_BODY_MAX = 512,
     /* Answers that a client does not fetch; then it is disconnected. */
     TRANSPORT_CLIENT_QUEUE_MAX = 16 * 1024 * 1024,
+    /* The same of all clients together; then the one that has most of it is disconnected. */
+    TRANSPORT_CLIENTS_QUEUE_MAX = 256 * 1024 * 1024,
     /* What waits for a peer; the core's window is smaller. */
     TRANSPORT_PEER_QUEUE_MAX = 512 * 1024 * 1024,
     /* HELLO must be complete this long after the connection. */

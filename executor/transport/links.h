@@ -30,6 +30,7 @@ struct link {
     struct wire_clients clients; /* of a client connection */
     uint32_t index;              /* in transport->links */
     bool dirty;                  /* has something to send */
+    uint64_t unsent;             /* its part of transport->unsent */
     char where[64];              /* the other side's address */
     char doom[64];               /* why it is closed as soon as nobody is inside of it; "" if not */
 };
@@ -60,6 +61,7 @@ struct transport {
     uint32_t free_count;
     uint32_t *dirty;
     uint32_t dirty_count;
+    uint64_t unsent;    /* bytes that wait for others than peers, as of when they were flushed */
     struct link **dead; /* freed when the round ends */
     uint32_t dead_count;
     struct dial *dials; /* by replica */

@@ -68,10 +68,16 @@ void link_forget_handshake(struct link *link) {
     free(take_ptr(link->handshake));
 }
 
+static void note_unsent(struct link *link, uint64_t bytes) {
+    link->transport->unsent += bytes - link->unsent;
+    link->unsent = bytes;
+}
+
 /* Out of reach at once, freed at the end of the round: events for it may still be on their way. */
 static void link_remove(struct link *link) {
     struct transport *t = link->transport;
     loop_unwatch(t->loop, &link->connection.watch);
+    note_unsent(link, 0);
     connection_deinit(&link->connection, &t->room);
     link_forget_handshake(link);
     t->links[link->index].link = NULL;
@@ -111,6 +117,7 @@ void link_up(struct link *link) {
     dial->pause_ms = TRANSPORT_RETRY_MS_MIN;
     dial->noted = false;
     link->state = LINK_PEER;
+    link->connection.has_room = true;
     t->events.peer_up(t->events.context, link->peer);
 }
 
@@ -154,6 +161,7 @@ static void flush(struct link *link) {
     if (link->state == LINK_CONNECTING)
         return;
     int r = connection_flush(c, &err);
+    note_unsent(link, link->state == LINK_PEER ? 0 : c->queued_bytes);
     uint64_t queue_max = link->state == LINK_PEER ? (uint64_t)TRANSPORT_PEER_QUEUE_MAX
                                                   : (uint64_t)TRANSPORT_CLIENT_QUEUE_MAX;
     if (r > 0 && c->queued_bytes > queue_max)
@@ -341,6 +349,19 @@ static struct link *dirty_link(const struct transport *t, uint32_t i) {
     return link && link->dirty ? link : NULL;
 }
 
+/* Those who have most go first: whoever reads has nothing to fear. */
+static void close_unread(struct transport *t) {
+    while (t->unsent > TRANSPORT_CLIENTS_QUEUE_MAX) {
+        struct link *most = NULL;
+        for (uint32_t i = 0; i < TRANSPORT_CONNECTIONS_MAX; i++) {
+            struct link *link = t->links[i].link;
+            if (link && (!most || link->unsent > most->unsent))
+                most = link;
+        }
+        link_close(most, "it does not read, and all clients together leave too much unread");
+    }
+}
+
 /* Who is doomed ends behind all others: what the owner says to that waits for the next round, since
  * it may have to be on a disk first. */
 static void flush_dirty(struct transport *t) {
@@ -352,6 +373,7 @@ static void flush_dirty(struct transport *t) {
         link->dirty = false;
         flush(link);
     }
+    close_unread(t);
     count = t->dirty_count;
     for (uint32_t i = 0; i < count; i++) {
         struct link *link = dirty_link(t, i);

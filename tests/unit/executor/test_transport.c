@@ -3,6 +3,8 @@
 
 #include "tests/unit/executor/transport_nodes.h"
 
+#include "executor/transport/limits.h"
+
 #include "lib/memory.h"
 
 #include <stdio.h>
@@ -263,6 +265,80 @@ static void clients_are_welcomed_and_answered(void **state) {
     assert_int_equal(read(other, back, sizeof back), -1); /* not for this one */
 }
 
+/* Without keys, a client's id is whatever it says, and no role. */
+static void a_client_is_one_whatever_its_id(void **state) {
+    (void)state;
+    uint8_t frame[WIRE_STATUS_QUERY_SIZE];
+    open_node(0);
+    cleanup_close int fd = connect_to(0);
+    say_hello(fd, WIRE_ROLE_CLIENT, 0x1ffff, "run");
+    assert_true(read_answer(fd).accepted);
+    wire_status_query_encode(frame);
+    assert_int_equal(write(fd, frame, sizeof frame), sizeof frame);
+    RUN_UNTIL(nodes[0].client_frames == 1);
+    assert_int_not_equal(nodes[0].last_loader, TRANSPORT_MONITOR);
+}
+
+/* As many as there is room for have begun a large frame, and do not go on. */
+static void clients_that_do_not_end_their_frames_keep_no_peer_out(void **state) {
+    (void)state;
+    enum { CLIENTS = TRANSPORT_PARTIAL_BYTES_MAX / WIRE_BODY_MAX + 1 };
+    int fds[CLIENTS];
+    uint8_t begun[WIRE_HEADER_SIZE];
+    open_node(0);
+    open_node(1);
+    RUN_UNTIL(nodes[0].up[1] == 1 && nodes[1].up[0] == 1);
+    wire_header_encode(WIRE_REQUEST, WIRE_BODY_MAX, begun);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = connect_to(0);
+        say_hello(fds[i], WIRE_ROLE_CLIENT, i, "run");
+        assert_int_equal(write(fds[i], begun, sizeof begun), sizeof begun);
+    }
+    RUN_UNTIL(strstr(nodes[0].noted, "too many frames are begun and not completed"));
+    struct blob *large = blob_new(WIRE_BODY_MAX);
+    memset(large->data, 7, large->size);
+    wire_header_encode(0x50, large->size, begun);
+    transport_send_peer(nodes[1].transport, 0, begun, sizeof begun, large, 0);
+    RUN_UNTIL(nodes[0].peer_bytes == large->size || nodes[0].down[1] > 0);
+    assert_int_equal(nodes[0].down[1], 0);
+    blob_unref(large);
+    for (size_t i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+
+/* Each of them keeps within what one may leave unread. */
+static void clients_that_do_not_read_share_one_limit(void **state) {
+    (void)state;
+    enum { EACH = 15 * 1024 * 1024, CLIENTS = TRANSPORT_CLIENTS_QUEUE_MAX / EACH + 12 };
+    int fds[CLIENTS];
+    uint64_t origins[CLIENTS];
+    uint8_t byte;
+    struct transport_stats stats;
+    open_node(0);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = connect_to(0);
+        nodes[0].client_up_origin = UINT64_MAX;
+        say_hello(fds[i], WIRE_ROLE_CLIENT, i, "run");
+        RUN_UNTIL(nodes[0].client_up_origin != UINT64_MAX);
+        origins[i] = nodes[0].client_up_origin;
+    }
+    struct blob *answer = blob_new(EACH);
+    memset(answer->data, 0, answer->size);
+    for (size_t i = 1; i < CLIENTS; i++)
+        transport_send_client_blob(nodes[0].transport, origins[i], "b", 1, answer);
+    run_round();
+    transport_get_stats(nodes[0].transport, &stats);
+    assert_true(stats.client_bytes <= TRANSPORT_CLIENTS_QUEUE_MAX);
+    assert_true(stats.clients > 10 && stats.clients < CLIENTS);
+    assert_non_null(strstr(nodes[0].noted, "it does not read, and all clients together"));
+    read_answer(fds[0]); /* who reads is still there */
+    transport_send_client(nodes[0].transport, origins[0], "a", 1);
+    RUN_UNTIL(read(fds[0], &byte, 1) == 1);
+    blob_unref(answer);
+    for (size_t i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+
 static void strangers_are_refused_and_told_why(void **state) {
     (void)state;
     open_node(1);
@@ -329,6 +405,9 @@ int main(void) {
         NODES_TEST(a_bad_frame_of_a_peer_ends_its_connection_and_it_returns),
         NODES_TEST(what_is_said_to_the_end_of_a_peer_waits_for_the_next_round),
         NODES_TEST(clients_are_welcomed_and_answered),
+        NODES_TEST(a_client_is_one_whatever_its_id),
+        NODES_TEST(clients_that_do_not_end_their_frames_keep_no_peer_out),
+        NODES_TEST(clients_that_do_not_read_share_one_limit),
         NODES_TEST(strangers_are_refused_and_told_why),
         NODES_TEST(garbage_and_silence_end_a_connection),
         NODES_TEST(a_port_in_use_is_named_with_what_to_do),
