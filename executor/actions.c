@@ -124,9 +124,9 @@ static void send_requests(struct replica *r, uint16_t peer, const struct pbft_me
     }
 }
 
-static bool is_unsigned(const struct pbft_view_change *c) {
+static bool is_unsigned(const uint8_t signature[PBFT_SIGNATURE_SIZE]) {
     static const uint8_t nothing[PBFT_SIGNATURE_SIZE];
-    return memcmp(c->signature, nothing, sizeof nothing) == 0;
+    return memcmp(signature, nothing, sizeof nothing) == 0;
 }
 
 static void sign(struct replica *r, struct pbft_view_change *c) {
@@ -136,15 +136,26 @@ static void sign(struct replica *r, struct pbft_view_change *c) {
     auth_sign(&r->auth, "view-change", bytes, size, c->signature);
 }
 
-/* The frame of a message with VIEW-CHANGEs, of which ours is signed now. */
+/* As the view's primary. */
+static void sign_view(struct replica *r, struct pbft_message *m) {
+    size_t size = codec_size(m);
+    cleanup_free uint8_t *frame = mem_alloc(size);
+    codec_encode(m, frame);
+    auth_sign(&r->auth, "new-view", frame + WIRE_HEADER_SIZE,
+              size - WIRE_HEADER_SIZE - PBFT_SIGNATURE_SIZE, m->signature);
+}
+
+/* The frame of a message with VIEW-CHANGEs, of which ours is signed now, and a NEW-VIEW of ours. */
 static struct blob *encode_changes(struct replica *r, const struct pbft_message *m) {
     struct pbft_view_change changes[PBFT_REPLICAS_MAX];
     struct pbft_message copy = *m;
     memcpy(changes, m->changes, m->count * sizeof *changes);
     for (uint32_t i = 0; i < m->count; i++)
-        if (changes[i].replica == r->place->replica && is_unsigned(&changes[i]))
+        if (changes[i].replica == r->place->replica && is_unsigned(changes[i].signature))
             sign(r, &changes[i]);
     copy.changes = changes;
+    if (m->type == PBFT_NEW_VIEW && m->view % r->place->n == r->place->replica)
+        sign_view(r, &copy);
     struct blob *frame = blob_new(codec_size(&copy));
     codec_encode(&copy, frame->data);
     return frame;

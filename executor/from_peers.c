@@ -114,7 +114,19 @@ static int on_execute(struct replica *r, uint16_t peer, const struct codec_messa
 
 /* ---- VIEW-CHANGEs and blocks ---- */
 
+/* A primary makes up its mind once: any quorum of VIEW-CHANGEs would be a NEW-VIEW otherwise. */
+static int check_view(struct replica *r, const struct pbft_message *m, struct error *err) {
+    uint16_t primary = (uint16_t)(m->view % r->place->n);
+    size_t size;
+    const uint8_t *bytes = codec_signed_view(r->room, &size);
+    if (!auth_verify(&r->auth, primary, "new-view", bytes, size, m->signature))
+        return error_set(err, ERROR_INVALID, "replica %u has not signed that NEW-VIEW", primary);
+    return 0;
+}
+
 static int on_changes(struct replica *r, struct pbft_event *event, struct error *err) {
+    if (event->message.type == PBFT_NEW_VIEW && check_view(r, &event->message, err) < 0)
+        return -1;
     for (uint32_t i = 0; i < event->message.count; i++) {
         const struct pbft_view_change *c = &event->message.changes[i];
         size_t size;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    VERSION = 2,
+    VERSION = 3,
     CHECK_SIZE = 8,
     LENGTH_SIZE = 4,
     FIELDS_SIZE = 2 + 3 * 8 + PBFT_DIGEST_SIZE + 4,
@@ -84,10 +84,11 @@ static void append_requests(const struct pbft_record *record, struct buffer *out
 }
 
 static void append_changes(const struct pbft_record *record, struct buffer *out) {
-    const struct pbft_message m = {.type = PBFT_NEW_VIEW,
-                                   .view = record->view,
-                                   .count = record->count,
-                                   .changes = record->changes};
+    struct pbft_message m = {.type = PBFT_NEW_VIEW,
+                             .view = record->view,
+                             .count = record->count,
+                             .changes = record->changes};
+    memcpy(m.signature, record->signature, sizeof m.signature);
     size_t size = codec_size(&m);
     cleanup_free uint8_t *frame = mem_alloc(size);
     codec_encode(&m, frame);
@@ -147,6 +148,7 @@ static bool get_changes(struct record_reader *r, struct byte_reader *in) {
         m.message.count != r->record.count)
         return false;
     r->record.changes = m.message.changes;
+    memcpy(r->record.signature, m.message.signature, sizeof r->record.signature);
     return true;
 }
 

@@ -14,7 +14,7 @@ enum {
     PROPOSED_MAX = PBFT_WINDOW_MAX * PBFT_PROPOSALS_MAX,
     CHANGE_SIZE_MAX = CHANGE_FIELDS_SIZE + PBFT_CHECKPOINTS_MAX * CHECKPOINT_SIZE +
                       (PREPARED_MAX + PROPOSED_MAX) * CERTIFICATE_SIZE + PBFT_SIGNATURE_SIZE,
-    NEW_VIEW_FIELDS_SIZE = 8 + 4,
+    NEW_VIEW_FIELDS_SIZE = 8 + 4 + PBFT_SIGNATURE_SIZE,
 };
 
 _Static_assert((int)PBFT_FORWARD >= (int)WIRE_REPLICA_FIRST, "types of replicas begin there");
@@ -30,6 +30,8 @@ struct codec_room {
     struct pbft_view_change changes[PBFT_REPLICAS_MAX];
     const uint8_t *bytes[PBFT_REPLICAS_MAX];
     size_t sizes[PBFT_REPLICAS_MAX];
+    const uint8_t *view_bytes;
+    size_t view_size;
     struct pbft_checkpoint checkpoints[PBFT_REPLICAS_MAX][PBFT_CHECKPOINTS_MAX];
     struct pbft_certificate prepared[PBFT_REPLICAS_MAX][PREPARED_MAX];
     struct pbft_certificate proposed[PBFT_REPLICAS_MAX][PROPOSED_MAX];
@@ -46,6 +48,11 @@ void codec_room_free(struct codec_room *room) {
 const uint8_t *codec_signed_bytes(const struct codec_room *room, uint32_t i, size_t *ret_size) {
     *ret_size = room->sizes[i];
     return room->bytes[i];
+}
+
+const uint8_t *codec_signed_view(const struct codec_room *room, size_t *ret_size) {
+    *ret_size = room->view_size;
+    return room->view_bytes;
 }
 
 /* ---- VIEW-CHANGE ---- */
@@ -225,6 +232,7 @@ static void put_body(struct byte_writer *w, const struct pbft_message *m) {
         bytes_put_u64(w, m->view);
         bytes_put_u32(w, m->count);
         put_signed_changes(w, m);
+        bytes_put(w, m->signature, PBFT_SIGNATURE_SIZE);
         break;
     case PBFT_STATUS: put_status(w, m); break;
     case PBFT_ASK_DIGEST: bytes_put_u64(w, m->height); break;
@@ -304,6 +312,7 @@ static void get_batch(struct byte_reader *r, struct pbft_message *m) {
 }
 
 static void get_changes(struct byte_reader *r, struct pbft_message *m, struct codec_room *room) {
+    const uint8_t *begin = r->at;
     m->count = 1;
     if (m->type == PBFT_NEW_VIEW) {
         m->view = bytes_get_u64(r);
@@ -316,8 +325,13 @@ static void get_changes(struct byte_reader *r, struct pbft_message *m, struct co
     for (uint32_t i = 0; i < m->count && !r->failed; i++)
         get_change(r, room, i);
     m->changes = room->changes;
-    if (m->type == PBFT_VIEW_CHANGE)
+    if (m->type == PBFT_VIEW_CHANGE) {
         m->view = room->changes[0].view;
+        return;
+    }
+    room->view_bytes = begin;
+    room->view_size = (size_t)(r->at - begin);
+    bytes_get(r, m->signature, PBFT_SIGNATURE_SIZE);
 }
 
 /* A request's body, or a part of a block, follows. */

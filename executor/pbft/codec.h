@@ -73,7 +73,8 @@ size_t codec_encode_executed(const struct codec_execution *execution,
 size_t codec_encode_piece(const struct codec_piece *piece, size_t piece_size,
                           uint8_t out[CODEC_HEAD_SIZE_MAX]);
 
-/* What is signed of a VIEW-CHANGE: all but the signature. */
+/* What is signed of a VIEW-CHANGE: all but the signature. Of a NEW-VIEW: the bytes of its body but
+ * the last PBFT_SIGNATURE_SIZE. */
 size_t codec_change_size(const struct pbft_view_change *c);
 void codec_encode_change(const struct pbft_view_change *c, uint8_t *out);
 
@@ -101,3 +102,5 @@ int codec_decode(uint8_t type, const uint8_t *body, size_t size, struct codec_ro
 
 /* What the i-th VIEW-CHANGE that was decoded last has signed; borrowed from the body. */
 const uint8_t *codec_signed_bytes(const struct codec_room *room, uint32_t i, size_t *ret_size);
+/* What the primary has signed of the NEW-VIEW that was decoded last; borrowed from the body. */
+const uint8_t *codec_signed_view(const struct codec_room *room, size_t *ret_size);

@@ -45,6 +45,7 @@ void new_view_send(struct pbft *core, uint16_t peer, struct pbft_update *update)
     m->view = core->view;
     m->count = shown(core);
     m->changes = core->changes;
+    memcpy(m->signature, core->shown_signature, PBFT_SIGNATURE_SIZE);
 }
 
 void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoint *from,
@@ -58,6 +59,7 @@ void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoi
     record->active = true;
     record->changes = core->changes;
     record->count = shown(core);
+    memcpy(record->signature, core->shown_signature, PBFT_SIGNATURE_SIZE);
     emit_note(update, PBFT_NOTE_NEW_VIEW, primary_of(core, view), view, from->seq);
     for (uint64_t seq = core->low + 1; seq <= core->low + core->config.window; seq++)
         slot_restart(slot_of(core, seq), core->config.n);
@@ -84,7 +86,8 @@ static bool shows_a_quorum(const struct pbft *core, const struct pbft_message *m
 /* The checkpoint that the view begins at is one that f + 1 vouch for: where we are behind it, that
  * is where the others' blocks are to be had from. */
 void new_view_keep(struct pbft *core, uint64_t view, const struct pbft_view_change *changes,
-                   uint32_t count) {
+                   uint32_t count, const uint8_t *signature) {
+    static const uint8_t none[PBFT_SIGNATURE_SIZE];
     for (uint16_t i = 0; i < core->config.n; i++)
         core->peers[i].shown.m.view = VIEW_NONE;
     for (uint32_t i = 0; i < count; i++) {
@@ -94,6 +97,7 @@ void new_view_keep(struct pbft *core, uint64_t view, const struct pbft_view_chan
             checkpoint_note(core, c->replica, &c->checkpoints[k]);
     }
     core->shown_view = view;
+    memcpy(core->shown_signature, signature ? signature : none, PBFT_SIGNATURE_SIZE);
 }
 
 void on_new_view(struct pbft *core, uint16_t peer, const struct pbft_message *m,
@@ -102,12 +106,13 @@ void on_new_view(struct pbft *core, uint16_t peer, const struct pbft_message *m,
     uint64_t last;
     if (is_out(core) || m->view < core->view || (core->active && m->view == core->view))
         return;
-    /* Whoever passes it on: the signatures in it say that it is right. */
+    /* Whoever passes it on: the signatures say that it is right, and that its primary has chosen
+     * it, which a quorum of VIEW-CHANGEs alone does not: others have collected others. */
     if (m->view == 0 || !shows_a_quorum(core, m) ||
         !choose(core, m->changes, m->count, &from, &last)) {
         emit_violation(update, peer, m->view);
         return;
     }
-    new_view_keep(core, m->view, m->changes, m->count);
+    new_view_keep(core, m->view, m->changes, m->count, m->signature);
     new_view_enter(core, m->view, &from, last, update);
 }

@@ -11,8 +11,8 @@
  * that is safe with f = (n - 1) / 3. Sources, cited at the lines that implement them:
  *   OSDI '99  M. Castro, B. Liskov: Practical Byzantine Fault Tolerance.
  *   TOCS '02  the same: Practical Byzantine Fault Tolerance and Proactive Recovery; its view
- *             changes need no signed prepares. VIEW-CHANGE alone is signed here, so that NEW-VIEW
- *             can show it to third parties (docs/decisions/0024).
+ *             changes need no signed prepares. VIEW-CHANGE and NEW-VIEW alone are signed here, so
+ *             that they can be shown to third parties (docs/decisions/0024, 0037).
  *
  * Requests are ordered in *batches*, each with a sequence number; executing a batch makes one block
  * per request that its client had not had executed before. A block's height follows from the chain,
@@ -27,8 +27,8 @@
  * - when messages arrive in time, every request of a correct client is answered.
  *
  * Authentication is the shell's: what reaches the core came from the peer that the event names, and
- * signatures of VIEW-CHANGE messages were right. Whether a *request* is its client's, the shell may
- * not be able to tell (pbft_request.authentic): then f others must vouch for it.
+ * signatures of VIEW-CHANGE and NEW-VIEW messages were right. Whether a *request* is its client's,
+ * the shell may not be able to tell (pbft_request.authentic): then f others must vouch for it.
  *
  * A crash: what PBFT_PERSIST named before a send is there afterwards (pbft_recover_record); the
  * store brings the chain. A replica that lost either counts towards f.
@@ -174,7 +174,7 @@ enum pbft_message_type {
     PBFT_COMMIT,       /* view, seq, digest */
     PBFT_CHECKPOINT,   /* seq, height, digest */
     PBFT_VIEW_CHANGE,  /* changes[0] */
-    PBFT_NEW_VIEW,     /* view, changes */
+    PBFT_NEW_VIEW,     /* view, changes, signature */
     PBFT_STATUS,       /* view, report; answered by what its sender lacks */
     PBFT_ASK_BATCH,    /* seq, digest */
     PBFT_BATCH,        /* seq, requests */
@@ -192,6 +192,8 @@ struct pbft_message {
     uint64_t height;
     uint8_t digest[PBFT_DIGEST_SIZE];
     uint32_t count; /* of requests, changes or blocks */
+    /* NEW_VIEW: of the view's primary; kept for the shell; of our own: not set. */
+    uint8_t signature[PBFT_SIGNATURE_SIZE];
     union {
         const struct pbft_request *requests;
         const struct pbft_view_change *changes;
@@ -202,7 +204,8 @@ struct pbft_message {
 
 /* What has to be there after a crash, before anything is said that depends on it. */
 enum pbft_record_type {
-    PBFT_RECORD_VIEW,       /* view, active, changes: of its NEW-VIEW, to be shown to others */
+    PBFT_RECORD_VIEW, /* view, active; changes and signature of its NEW-VIEW, to be shown to others
+                       */
     PBFT_RECORD_PROPOSAL,   /* view, seq, digest; requests unless count is 0 */
     PBFT_RECORD_PREPARED,   /* view, seq, digest */
     PBFT_RECORD_CHECKPOINT, /* seq, height, digest: ours */
@@ -220,6 +223,7 @@ struct pbft_record {
     uint64_t height;
     uint8_t digest[PBFT_DIGEST_SIZE];
     uint32_t count; /* of requests or changes */
+    uint8_t signature[PBFT_SIGNATURE_SIZE];
     union {
         const struct pbft_request *requests;
         const struct pbft_view_change *changes;

@@ -141,6 +141,7 @@ struct pbft {
     struct peer peers[PBFT_REPLICAS_MAX];
     struct transfer transfer;
     uint64_t shown_view; /* whose NEW-VIEW is in peers[].shown; VIEW_NONE */
+    uint8_t shown_signature[PBFT_SIGNATURE_SIZE]; /* of its primary; of ours: zeros */
     uint32_t shown_count;
 
     /* What is waited for, and since when (suspect.c). */
@@ -334,9 +335,9 @@ bool choose(struct pbft *core, const struct pbft_view_change *changes, uint32_t 
 /* The batch that the new view has for this number, if there is one. What its requests are, is asked
  * for by advance_sweep. Releases up to PBFT_BATCH_MAX. */
 void new_view_propose(struct pbft *core, struct slot *slot, struct pbft_update *update);
-/* What shows the view to others: that of `changes`, and to `peer`. */
+/* What shows the view to others: that of `changes`, and to `peer`. `signature` NULL: it is ours. */
 void new_view_keep(struct pbft *core, uint64_t view, const struct pbft_view_change *changes,
-                   uint32_t count);
+                   uint32_t count, const uint8_t *signature);
 void new_view_send(struct pbft *core, uint16_t peer, struct pbft_update *update);
 void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoint *from,
                     uint64_t last, struct pbft_update *update);

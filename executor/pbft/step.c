@@ -203,7 +203,7 @@ static void recover_prepared(struct pbft *core, const struct pbft_record *record
 static void recover_new_view(struct pbft *core, const struct pbft_record *record) {
     struct pbft_checkpoint from;
     uint64_t last;
-    new_view_keep(core, record->view, record->changes, record->count);
+    new_view_keep(core, record->view, record->changes, record->count, record->signature);
     if (!choose(core, record->changes, record->count, &from, &last))
         return;
     core->choice_first = from.seq + 1;

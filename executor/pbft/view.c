@@ -133,7 +133,7 @@ static void try_new_view(struct pbft *core, struct pbft_update *update) {
     if (count < core->quorum || !choose(core, core->changes, count, &from, &last) ||
         !has_batches(core, from.seq + 1, last, update))
         return;
-    new_view_keep(core, core->view, core->changes, count);
+    new_view_keep(core, core->view, core->changes, count, NULL);
     new_view_enter(core, core->view, &from, last, update);
     new_view_send(core, PBFT_ALL, update);
 }

@@ -162,7 +162,37 @@ static bool is_silent(const struct sim *s, enum pbft_message_type type) {
     return type == PBFT_PRE_PREPARE && s->now_ns / (MOOD_MS * MS) % MOODS == 0;
 }
 
+/* A quorum of what it has heard is a NEW-VIEW, though another one than that of the view's primary.
+ */
+static void show_view(struct sim *s, uint16_t from, uint64_t view) {
+    const struct replica *r = &s->replicas[from];
+    const uint32_t quorum = (s->n + s->f) / 2u + 1u;
+    struct pbft_view_change changes[REPLICAS_MAX];
+    struct pbft_message m = {.type = PBFT_NEW_VIEW, .view = view, .changes = changes};
+    uint16_t first = (uint16_t)roll(s, s->n);
+    for (uint16_t k = 0; k < s->n && m.count < quorum; k++) {
+        const struct packet *p = r->heard[(first + k) % s->n];
+        if (p && p->m.view == view)
+            changes[m.count++] = p->changes[0];
+    }
+    for (uint16_t i = 0; i < s->n; i++)
+        if (i != from && m.count == quorum && chance(s, 500))
+            send_one(s, from, i, &m);
+}
+
+void byzantine_hear(struct sim *s, uint16_t at, uint16_t from, const struct pbft_message *m) {
+    struct packet **heard = &s->replicas[at].heard[from];
+    if (m->type != PBFT_VIEW_CHANGE)
+        return;
+    if (*heard)
+        packet_free(*heard);
+    *heard = packet_new(from, at, m);
+    if (chance(s, 300))
+        show_view(s, at, m->view);
+}
+
 void byzantine_send(struct sim *s, uint16_t from, const struct pbft_action *action) {
+    byzantine_hear(s, from, from, &action->message);
     if (is_silent(s, action->message.type))
         return;
     for (uint16_t i = 0; i < s->n; i++)

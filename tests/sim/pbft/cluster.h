@@ -15,6 +15,7 @@ enum {
     RECORDS_MAX = 64 * 1024,
     HANDLES_MAX = 1 << 20,
     FORGED_MAX = 64,
+    SIGNED_MAX = 256,
     ANSWER_NEEDED = 8, /* of each client, after the faults */
 };
 
@@ -95,12 +96,14 @@ struct replica {
     uint64_t store_slowness;
     struct logged *log;
     size_t log_count;
-    /* Its VIEW-CHANGEs, by view: nobody else can sign them. Checksums of what it has sent. */
-    uint64_t signed_changes[256];
+    /* Its VIEW-CHANGEs, and the NEW-VIEWs of its views: nobody else can sign them. Checksums of
+     * what it has sent, the last ones. */
+    uint64_t signed_sums[SIGNED_MAX];
     size_t signed_count;
     /* Byzantine: batches other than those of its core that it has proposed, the last ones. */
     struct pbft_certificate forged[FORGED_MAX];
     size_t forged_count;
+    struct packet *heard[REPLICAS_MAX]; /* Byzantine: the last VIEW-CHANGE of each; NULL: none */
 };
 
 struct client {
@@ -177,6 +180,8 @@ void on_store_done(struct sim *s, const struct event *e);
 uint64_t handle_new(struct sim *s, uint16_t replica, uint64_t client, uint64_t number, bool forged);
 struct pbft_request make_request(uint64_t client, uint64_t number, bool forged);
 uint64_t change_checksum(const struct pbft_view_change *c);
+uint64_t view_checksum(const struct pbft_message *m);
+bool has_signed(const struct replica *r, uint64_t sum);
 /* Only the first `count` records stay. */
 void log_cut(struct replica *r, size_t count);
 void sim_hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]);
@@ -184,6 +189,8 @@ void sim_hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIG
 /* ---- byzantine.c ---- */
 /* What a Byzantine replica makes of what its core would send. */
 void byzantine_send(struct sim *s, uint16_t from, const struct pbft_action *action);
+/* What it learns from a message, its own ones included. */
+void byzantine_hear(struct sim *s, uint16_t at, uint16_t from, const struct pbft_message *m);
 void byzantine_reply(struct sim *s, struct reply *reply);
 
 /* ---- client.c ---- */

@@ -83,15 +83,17 @@ void send(struct sim *s, uint16_t from, uint16_t to, const struct pbft_message *
 /* ---- what the receiving shell does ---- */
 
 /* A signature is right if the replica has signed just that. */
+static bool is_signed(const struct sim *s, uint16_t by, uint64_t sum) {
+    return by < s->n && (is_byzantine(s, by) || has_signed(&s->replicas[by], sum));
+}
+
 static bool signatures_are_right(const struct sim *s, const struct packet *p) {
-    for (uint32_t i = 0; i < p->m.count; i++) {
-        const struct pbft_view_change *c = &p->changes[i];
-        bool known = c->replica < s->n && is_byzantine(s, c->replica);
-        for (size_t k = 0; c->replica < s->n && k < s->replicas[c->replica].signed_count; k++)
-            known = known || s->replicas[c->replica].signed_changes[k] == change_checksum(c);
-        if (!known)
+    if (p->m.type == PBFT_NEW_VIEW &&
+        !is_signed(s, (uint16_t)(p->m.view % s->n), view_checksum(&p->m)))
+        return false;
+    for (uint32_t i = 0; i < p->m.count; i++)
+        if (!is_signed(s, p->changes[i].replica, change_checksum(&p->changes[i])))
             return false;
-    }
     return true;
 }
 
@@ -119,6 +121,8 @@ void on_deliver(struct sim *s, const struct event *e) {
                    (!carries_requests(&p->m) || take_requests(s, p));
     if (arrives) {
         struct pbft_event event = {.type = PBFT_MESSAGE, .peer = p->from, .message = p->m};
+        if (is_byzantine(s, p->to))
+            byzantine_hear(s, p->to, p->from, &p->m);
         if (p->m.type == PBFT_BLOCK)
             event.message.block.handle = handle_new(s, p->to, 0, 0, false);
         replica_step(s, p->to, &event);

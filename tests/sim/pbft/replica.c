@@ -37,6 +37,20 @@ uint64_t change_checksum(const struct pbft_view_change *c) {
     return sum;
 }
 
+uint64_t view_checksum(const struct pbft_message *m) {
+    uint64_t sum = m->view;
+    for (uint32_t i = 0; i < m->count; i++)
+        sum = sum * UINT64_C(0x9e3779b97f4a7c15) + change_checksum(&m->changes[i]);
+    return sum;
+}
+
+bool has_signed(const struct replica *r, uint64_t sum) {
+    for (size_t i = 0; i < SIGNED_MAX && i < r->signed_count; i++)
+        if (r->signed_sums[i] == sum)
+            return true;
+    return false;
+}
+
 /* ---- requests ---- */
 
 struct pbft_request make_request(uint64_t client, uint64_t number, bool forged) {
@@ -211,14 +225,15 @@ static void do_reply(struct sim *s, uint16_t at, const struct pbft_action *actio
     plan(s, MS / 10 + roll(s, 2 * MS), &(struct event){.kind = KIND_REPLY, .reply = reply});
 }
 
+/* What it has said as the primary, or of itself. */
 static void remember_signature(struct sim *s, uint16_t at, const struct pbft_message *m) {
     struct replica *r = &s->replicas[at];
-    if (m->type != PBFT_VIEW_CHANGE)
+    bool own_view = m->type == PBFT_NEW_VIEW && m->view % s->n == at;
+    if (m->type != PBFT_VIEW_CHANGE && !own_view)
         return;
-    uint64_t sum = change_checksum(m->changes);
-    r->signed_changes[r->signed_count++ % 256] = sum;
-    if (r->signed_count > 256)
-        r->signed_count = 256;
+    uint64_t sum = own_view ? view_checksum(m) : change_checksum(m->changes);
+    if (!has_signed(r, sum))
+        r->signed_sums[r->signed_count++ % SIGNED_MAX] = sum;
 }
 
 static void do_note(struct sim *s, uint16_t at, const struct pbft_action *action) {

@@ -328,6 +328,9 @@ static void unmake(struct sim *s) {
     for (uint16_t i = 0; i < s->n; i++) {
         struct replica *r = &s->replicas[i];
         log_cut(r, 0);
+        for (uint16_t k = 0; k < s->n; k++)
+            if (r->heard[k])
+                packet_free(r->heard[k]);
         free(r->memory);
         free(r->disk);
         free(r->ordered);

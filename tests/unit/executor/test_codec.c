@@ -38,6 +38,7 @@ static struct pbft_view_change changes[2];
 static struct pbft_message a_message(enum pbft_message_type type) {
     struct pbft_message m = {.type = type, .view = 3, .seq = 65, .height = 8, .count = 2};
     memset(m.digest, 5, sizeof m.digest);
+    memset(m.signature, 6, sizeof m.signature);
     changes[0] = a_change(1);
     changes[1] = a_change(2);
     if (type == PBFT_VIEW_CHANGE)
@@ -119,6 +120,22 @@ static void what_a_view_change_signs_is_all_of_it(void **state) {
     assert_int_equal(size, WIRE_HEADER_SIZE + own_size + PBFT_SIGNATURE_SIZE);
 }
 
+static void what_a_new_view_signs_is_all_of_it(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    struct codec_message got;
+    struct pbft_message m = a_message(PBFT_NEW_VIEW);
+    cleanup(codec_room_freep) struct codec_room *room = codec_room_new();
+    size_t size = codec_size(&m) - WIRE_HEADER_SIZE, signed_size;
+    cleanup_free uint8_t *frame = mem_alloc(WIRE_HEADER_SIZE + size);
+    codec_encode(&m, frame);
+    assert_int_equal(codec_decode(PBFT_NEW_VIEW, frame + WIRE_HEADER_SIZE, size, room, &got, &err),
+                     0);
+    assert_ptr_equal(codec_signed_view(room, &signed_size), frame + WIRE_HEADER_SIZE);
+    assert_int_equal(signed_size, size - PBFT_SIGNATURE_SIZE);
+    assert_memory_equal(got.message.signature, m.signature, PBFT_SIGNATURE_SIZE);
+}
+
 static void requests_and_pieces_of_blocks_follow_their_heads(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
@@ -192,6 +209,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_arrives_as_it_was_sent),
         cmocka_unit_test(what_a_view_change_signs_is_all_of_it),
+        cmocka_unit_test(what_a_new_view_signs_is_all_of_it),
         cmocka_unit_test(requests_and_pieces_of_blocks_follow_their_heads),
         cmocka_unit_test(truncated_overlong_and_unknown_messages_are_refused),
         cmocka_unit_test(counts_beyond_their_bounds_are_refused),

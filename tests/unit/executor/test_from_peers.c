@@ -178,6 +178,37 @@ static void a_batch_is_of_as_many_requests_as_have_come(void **state) {
     assert_string_equal(err.text, "a batch of 3 requests, of which 2 came");
 }
 
+/* A NEW-VIEW of view 1 as the peer passes it on, signed by `primary`; its VIEW-CHANGE is not. */
+static int pass_on_view(struct replica *r, uint16_t primary, struct error *err) {
+    static const struct pbft_checkpoint empty;
+    const struct pbft_view_change change = {
+        .replica = PEER, .view = 1, .checkpoint_count = 1, .checkpoints = &empty};
+    struct pbft_message m = {.type = PBFT_NEW_VIEW, .view = 1, .count = 1, .changes = &change};
+    uint8_t bytes[1024];
+    size_t size = codec_size(&m);
+    assert_true(size <= sizeof bytes);
+    codec_encode(&m, bytes);
+    auth_sign(&signers[primary], "new-view", bytes + WIRE_HEADER_SIZE,
+              size - WIRE_HEADER_SIZE - PBFT_SIGNATURE_SIZE, m.signature);
+    codec_encode(&m, bytes);
+    const struct frame frame = {
+        .type = PBFT_NEW_VIEW, .body = bytes + WIRE_HEADER_SIZE, .size = size - WIRE_HEADER_SIZE};
+    return on_peer_frame(r, PEER, &frame, err);
+}
+
+/* Any quorum of VIEW-CHANGEs would do otherwise, and replicas would be in the same view with
+ * different proposals. */
+static void a_new_view_is_what_its_primary_has_signed(void **state) {
+    struct replica *r = *state;
+    struct error err = ERROR_NULL;
+    r->auth.identity = signers[0].identity;
+    assert_int_equal(pass_on_view(r, PEER, &err), -1);
+    assert_string_equal(err.text, "replica 1 has not signed that NEW-VIEW");
+    err = ERROR_NULL;
+    assert_int_equal(pass_on_view(r, 1, &err), -1);
+    assert_string_equal(err.text, "replica 2 has not signed that VIEW-CHANGE");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
@@ -186,6 +217,8 @@ int main(void) {
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_more_is_gathered_than_a_batch_has, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_batch_is_of_as_many_requests_as_have_come, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_new_view_is_what_its_primary_has_signed, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, signers_make, signers_forget);

@@ -26,8 +26,8 @@ struct bench {
     uint64_t now_ns;
     unsigned sent[PBFT_MESSAGE_END];
     unsigned released, disconnected;
-    struct pbft_certificate said;           /* the first that its last VIEW-CHANGE has in Q */
-    struct pbft_message proposed, prepared; /* its last PRE-PREPARE and PREPARE */
+    struct pbft_certificate said; /* the first that its last VIEW-CHANGE has in Q */
+    struct pbft_message proposed, prepared, shown; /* its last PRE-PREPARE, PREPARE, NEW-VIEW */
 };
 
 static void hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]) {
@@ -43,6 +43,8 @@ static void note_sent(struct bench *b, const struct pbft_message *m) {
         b->proposed = *m;
     if (m->type == PBFT_PREPARE)
         b->prepared = *m;
+    if (m->type == PBFT_NEW_VIEW)
+        b->shown = *m;
 }
 
 static void note(struct bench *b, const struct pbft_action *action) {
@@ -248,6 +250,40 @@ static void a_commit_of_no_view_decides_nothing(void **state) {
     assert_int_equal(b->disconnected, 1);
 }
 
+static void hear(struct bench *b, uint16_t peer, const struct pbft_message *m) {
+    step(b, &(struct pbft_event){.type = PBFT_MESSAGE, .peer = peer, .message = *m});
+}
+
+/* Others believe it for its primary's signature alone, also after a crash. */
+static void a_new_view_is_passed_on_as_its_primary_has_signed_it(void **state) {
+    struct bench *b = *state;
+    const struct pbft_checkpoint empty = {.seq = 0};
+    struct pbft_view_change changes[3];
+    for (uint16_t i = 0; i < 3; i++)
+        changes[i] = (struct pbft_view_change){
+            .replica = i, .view = 2, .checkpoint_count = 1, .checkpoints = &empty};
+    recover(b, &(struct pbft_record){.type = PBFT_RECORD_VIEW,
+                                     .view = 2,
+                                     .active = true,
+                                     .count = 3,
+                                     .changes = changes,
+                                     .signature = {1, 2, 3}});
+    hear(b, 3, &(struct pbft_message){.type = PBFT_STATUS, .view = 1});
+    assert_int_equal(b->sent[PBFT_NEW_VIEW], 1);
+    assert_int_equal(b->shown.signature[2], 3);
+    for (uint16_t i = 0; i < 3; i++)
+        changes[i].view = 3;
+    hear(b, 3,
+         &(struct pbft_message){.type = PBFT_NEW_VIEW,
+                                .view = 3,
+                                .count = 3,
+                                .changes = changes,
+                                .signature = {4, 5, 6}});
+    hear(b, 3, &(struct pbft_message){.type = PBFT_STATUS, .view = 2});
+    assert_int_equal(b->sent[PBFT_NEW_VIEW], 2);
+    assert_int_equal(b->shown.signature[2], 6);
+}
+
 static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     struct bench *b = *state;
     struct pbft_event event = {.type = PBFT_REQUEST};
@@ -272,6 +308,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_primary_proposes_where_many_views_have_come_to_nothing,
                                         set_up_alone, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_of_no_view_decides_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_view_is_passed_on_as_its_primary_has_signed_it,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
                                         tear_down),
     };

@@ -38,8 +38,10 @@ static int see(void *context, const struct pbft_record *record,
     struct seen *seen = context;
     assert_true(seen->count < SEEN_MAX);
     seen->records[seen->count++] = *record;
-    if (record->type == PBFT_RECORD_VIEW)
+    if (record->type == PBFT_RECORD_VIEW) {
         seen->changes += record->count;
+        assert_int_equal(record->signature[0], record->count > 0 ? 4 : 0);
+    }
     for (uint32_t i = 0; requests && i < record->count; i++) {
         struct wire_request m;
         struct blob *blob = requests[i].blob;
@@ -133,7 +135,8 @@ static void enter_view(struct protocol_log *log, uint64_t view) {
                                       .view = view,
                                       .active = true,
                                       .count = 2,
-                                      .changes = changes});
+                                      .changes = changes,
+                                      .signature = {4}});
 }
 
 static size_t segments(const struct folder *f) {
