@@ -47,6 +47,7 @@ struct ahead {
     uint64_t mask;
     struct client_hash hash;
     uint32_t entries, collections;
+    uint64_t collected_bytes, executing_bytes;
     struct collection *first;
     uint64_t soonest_ns; /* nothing is due before */
 };
@@ -73,12 +74,14 @@ static void end_collection(struct ahead *a, struct collection *c) {
         c->next->previous = c->previous;
     c->entry->collection = NULL;
     a->collections--;
+    a->collected_bytes -= c->request->payload_size;
     free(c);
 }
 
 static void drop_collection(struct ahead *a, struct collection *c) {
-    request_unref(c->request);
+    struct request *request = c->request;
     end_collection(a, c);
+    request_unref(request);
 }
 
 void ahead_free(struct ahead *a) {
@@ -134,10 +137,13 @@ static void begin_entry(struct ahead *a, struct entry *e, const struct request *
 static bool run(struct ahead *a, struct entry *e, struct request *request) {
     if (e->state != IDLE)
         return true;
+    if (a->executing_bytes + request->payload_size > AHEAD_BYTES_MAX)
+        return false;
     if (!a->config.ops.execute(a->config.ops.context, request_ref(request))) {
         request_unref(request);
         return false;
     }
+    a->executing_bytes += request->payload_size;
     e->state = RUNNING;
     return true;
 }
@@ -229,6 +235,7 @@ static struct collection *new_collection(struct ahead *a, struct entry *e, struc
         a->first->previous = c;
     a->first = c;
     a->collections++;
+    a->collected_bytes += request->payload_size;
     e->collection = c;
     return c;
 }
@@ -254,7 +261,8 @@ enum ahead_begun ahead_begin(struct ahead *a, struct request *request, uint64_t 
         if (e->ordered_view == view || !is_of(e, request))
             return AHEAD_ORDER;
     }
-    if (a->collections == AHEAD_COLLECTIONS_MAX)
+    if (a->collections == AHEAD_COLLECTIONS_MAX ||
+        a->collected_bytes + request->payload_size > AHEAD_BYTES_MAX)
         return AHEAD_FULL;
     if (!is_of(e, request))
         begin_entry(a, e, request);
@@ -330,6 +338,7 @@ void ahead_executed(struct ahead *a, struct request *request, const struct execu
                     const uint8_t *signature, uint64_t now_ns) {
     struct entry *e = *probe(a, request->command.client);
     bool current = is_of(e, request) && e->state == RUNNING;
+    a->executing_bytes -= request->payload_size;
     request_unref(request);
     if (!current)
         return; /* its client has gone on */

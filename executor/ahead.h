@@ -18,8 +18,9 @@
  * Only decides; it does what it has to through struct ahead_ops. Time comes in.
  *
  * Limits: AHEAD_COLLECTIONS_MAX requests are collected for at a time, one of a client; each takes
- * n times 130 bytes. Of each client some 250 bytes are remembered. What is executed has limits of
- * its own (pre_execution.h).
+ * n times 130 bytes. Of each client some 250 bytes are remembered. Requests themselves have up to
+ * AHEAD_BYTES_MAX while they are collected for, and as much while they are executed, wherever they
+ * wait for that; what executes them has limits of its own (pre_execution.h).
  * Threads: of the loop.
  */
 
@@ -32,7 +33,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { AHEAD_COLLECTIONS_MAX = 4096 };
+enum {
+    AHEAD_COLLECTIONS_MAX = 4096,
+    /* Payloads of the requests that are collected for; and of those that are executed here, which
+     * goes on when a client has given its request up. */
+    AHEAD_BYTES_MAX = 128 * 1024 * 1024,
+};
 
 /* Once a primary has executed a request itself, the others have as long once more, and this. */
 #define AHEAD_PATIENCE_NS (UINT64_C(500) * 1000000)

@@ -31,7 +31,9 @@ struct pre_execution {
     struct pre_execution_job finished[PRE_EXECUTION_WAITING_MAX]; /* room for all, see below */
     uint64_t finished_end;
     uint64_t taken;
-    uint64_t bytes; /* of those that were pushed and not taken */
+    uint64_t bytes;  /* of those that were pushed and not taken */
+    uint64_t making; /* bytes of write sets */
+    pthread_cond_t made;
 };
 
 static void finish(struct pre_execution *p, const struct pre_execution_job *job) {
@@ -41,10 +43,26 @@ static void finish(struct pre_execution *p, const struct pre_execution_job *job)
     assert(n == sizeof one);
 }
 
+/* Waits for room for a write set of that size. */
+static void begin_making(struct pre_execution *p, size_t size) {
+    pthread_mutex_lock(&p->lock);
+    while (p->making > 0 && p->making + size > PRE_EXECUTION_MAKING_MAX)
+        pthread_cond_wait(&p->made, &p->lock);
+    p->making += size;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void end_making(struct pre_execution *p, size_t size) {
+    pthread_mutex_lock(&p->lock);
+    p->making -= size;
+    pthread_mutex_unlock(&p->lock);
+    pthread_cond_broadcast(&p->made);
+}
+
 /* The digest of its write set. */
-static void make_write_set(const struct pre_execution *p, struct pre_execution_job *job) {
+static void make_write_set(const struct pre_execution *p, struct pre_execution_job *job,
+                           size_t size) {
     struct error err = ERROR_NULL;
-    size_t size = p->handler->write_set_size(job->command);
     cleanup_free uint8_t *bytes = mem_alloc(size ? size : 1);
     cleanup(write_set_deinit) struct write_set set;
     write_set_init(&set, size / WRITE_SET_ENTRY_HEAD < COMMAND_KEYS_MAX
@@ -56,11 +74,14 @@ static void make_write_set(const struct pre_execution *p, struct pre_execution_j
     memcpy(job->execution.write_set, set.digest, sizeof job->execution.write_set);
 }
 
-static void execute(const struct pre_execution *p, struct pre_execution_job *job) {
+static void execute(struct pre_execution *p, struct pre_execution_job *job) {
     storage_execute(job->execution_ms, job->busy_wait);
     if (!job->command)
         return;
-    make_write_set(p, job);
+    size_t size = p->handler->write_set_size(job->command);
+    begin_making(p, size);
+    make_write_set(p, job, size);
+    end_making(p, size);
     execution_sign(p->auth, job->digest, &job->execution, job->signature);
 }
 
@@ -93,6 +114,7 @@ int pre_execution_new(const struct handler *handler, const struct auth *auth,
     p->fd = fd;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->made, NULL);
     *ret = p;
     return 0;
 }
@@ -109,6 +131,7 @@ void pre_execution_free(struct pre_execution *p, void (*release)(void *request))
     for (; p->begun < p->pushed; p->begun++)
         release(p->waiting[p->begun % PRE_EXECUTION_WAITING_MAX].request);
     pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->made);
     pthread_mutex_destroy(&p->lock);
     close(p->fd);
     free(p);

@@ -25,6 +25,9 @@ enum {
 /* Of the requests that wait. */
 #define PRE_EXECUTION_BYTES_MAX (UINT64_C(256) << 20)
 
+/* Of write sets that are made at a time, to be hashed and forgotten: each has up to 64 MiB. */
+#define PRE_EXECUTION_MAKING_MAX (UINT64_C(128) << 20)
+
 struct pre_execution;
 
 struct pre_execution_job {

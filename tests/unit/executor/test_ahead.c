@@ -329,6 +329,42 @@ static void what_is_too_much_is_refused_or_ordered_as_it_is(void **state) {
     assert_int_equal(seen.executions, 3);
 }
 
+static void begin_large(struct ahead *a, uint64_t client, enum ahead_begun expected) {
+    struct request *request = request_of_client(client, 1, 0);
+    request->payload_size = AHEAD_BYTES_MAX / 2;
+    assert_int_equal(ahead_begin(a, request, VIEW, SECOND), expected);
+    if (expected != AHEAD_TAKEN)
+        request_unref(request);
+}
+
+/* Wherever they wait: to be executed here, or for what the others say. */
+static void large_requests_have_a_limit_together(void **state) {
+    struct ahead *a = *state;
+    begin_large(a, 1, AHEAD_TAKEN);
+    begin_large(a, 2, AHEAD_TAKEN);
+    begin_large(a, 3, AHEAD_FULL);
+    done_here(a, 3, SECOND);
+    begin_large(a, 3, AHEAD_FULL); /* the others have not said anything */
+    told_by(a, 1, 1, 1, 3);
+    begin_large(a, 3, AHEAD_TAKEN);
+    assert_int_equal(seen.executions, 3);
+}
+
+static void what_a_primary_asks_for_has_the_same_limit(void **state) {
+    struct ahead *a = *state;
+    for (uint64_t client = 1; client <= 3; client++) {
+        struct request *request = request_of_client(client, 1, 0);
+        request->payload_size = AHEAD_BYTES_MAX / 2;
+        ahead_asked(a, 1, request);
+    }
+    assert_int_equal(seen.executions, 2);
+    done_here(a, 3, SECOND);
+    struct request *again = request_of_client(3, 1, 0);
+    again->payload_size = AHEAD_BYTES_MAX / 2;
+    ahead_asked(a, 1, again);
+    assert_int_equal(seen.executions, 3);
+}
+
 /* Its read set could not be looked up. */
 static void what_cannot_be_executed_here_may_be_elsewhere(void **state) {
     struct ahead *a = *state;
@@ -378,6 +414,8 @@ int main(void) {
         TEST(a_backup_executes_once_and_tells_whoever_leads),
         TEST(only_what_was_executed_here_is_agreed_with),
         TEST(what_is_too_much_is_refused_or_ordered_as_it_is),
+        TEST(large_requests_have_a_limit_together),
+        TEST(what_a_primary_asks_for_has_the_same_limit),
         TEST(what_cannot_be_executed_here_may_be_elsewhere),
         cmocka_unit_test(endorsements_are_read_in_one_way_only),
     };

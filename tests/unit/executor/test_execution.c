@@ -3,6 +3,8 @@
 
 #include "executor/pre_execution.h"
 
+#include "executor/chain/pee.h"
+
 #include "lib/clock.h"
 #include "lib/text.h"
 #include "tests/unit/executor/storage_stage.h"
@@ -10,6 +12,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -66,6 +69,42 @@ static void pre_executions_run_side_by_side(void **state) {
     uint64_t took_ns = instant_ns_between(begin, clock_instant());
     assert_true(took_ns >= EACH_MS * NS_PER_MS);
     assert_true(took_ns < JOBS * EACH_MS * NS_PER_MS); /* one after the other */
+    pre_execution_free(p, NULL);
+}
+
+static atomic_size_t making, most_made;
+
+static void expand_and_count(const struct command *command, uint8_t *out) {
+    size_t now =
+        atomic_fetch_add(&making, pee_write_set_size(command)) + pee_write_set_size(command);
+    size_t most = atomic_load(&most_made);
+    while (now > most && !atomic_compare_exchange_weak(&most_made, &most, now))
+        ;
+    pee_expand(command, out);
+    atomic_fetch_sub(&making, pee_write_set_size(command));
+}
+
+/* As many threads as there are would take 2 GiB for a moment, for requests of no bytes. */
+static void large_write_sets_are_not_made_all_at_once(void **state) {
+    (void)state;
+    enum { JOBS = 12 };
+    struct error err = ERROR_NULL;
+    struct handler counting = handler_pee;
+    struct pre_execution *p;
+    struct pre_execution_job job;
+    const struct command large = {
+        .client = 1, .number = 1, .key_count = 48, .key_size = 20, .value_size = 1 << 20};
+    static const uint8_t digest[SHA256_SIZE];
+    counting.expand = expand_and_count;
+    assert_int_equal(pre_execution_new(&counting, &insecure, &p, &err), 0);
+    for (uintptr_t i = 1; i <= JOBS; i++)
+        assert_true(pre_execution_push(p, &(struct pre_execution_job){.request = (void *)i,
+                                                                      .command = &large,
+                                                                      .digest = digest}));
+    for (int taken = 0; taken < JOBS; taken++)
+        while (!pre_execution_take(p, &job))
+            wait_for(pre_execution_fd(p));
+    assert_in_range(atomic_load(&most_made), pee_write_set_size(&large), PRE_EXECUTION_MAKING_MAX);
     pre_execution_free(p, NULL);
 }
 
@@ -230,6 +269,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(execution_takes_its_time_unless_it_was_spent_before),
         cmocka_unit_test(pre_executions_run_side_by_side),
+        cmocka_unit_test(large_write_sets_are_not_made_all_at_once),
         cmocka_unit_test(too_many_pre_executions_are_refused_and_none_is_lost),
         cmocka_unit_test(what_is_read_before_writing_is_in_the_block),
         cmocka_unit_test(an_execution_gives_what_its_block_has),
