@@ -242,18 +242,26 @@ static int memory_read_body(struct store *base, uint64_t height, struct buffer *
     return buffer_check(ret, "a block's body", err);
 }
 
-/* NULL: there is no such key, or it was deleted. */
-static const struct index_slot *find_key(const struct memory_store *store, const void *key,
-                                         size_t size) {
+/* `ret` is NULL if there is no such key, or it was deleted. Its last block may be one that was put
+ * in part, when nothing was left for the index: where the value before was is not known any more.
+ */
+static int find_key(const struct memory_store *store, const void *key, size_t size,
+                    const struct index_slot **ret, struct error *err) {
     const struct index_slot *slot =
         index_find(&store->index, index_hash(&store->index, key, size), key, size);
-    return slot && slot->entry.value_size != STORE_DELETED ? slot : NULL;
+    if (slot && slot->height > store->base.height)
+        return error_set(err, ERROR_LIMIT,
+                         "the key was to be written by a block that there was no room for");
+    *ret = slot && slot->entry.value_size != STORE_DELETED ? slot : NULL;
+    return 0;
 }
 
 static int memory_get(struct store *base, const void *key, size_t key_size, struct buffer *ret,
                       struct error *err) {
     const struct memory_store *store = memory_of(base);
-    const struct index_slot *slot = find_key(store, key, key_size);
+    const struct index_slot *slot;
+    if (find_key(store, key, key_size, &slot, err) < 0)
+        return -1;
     if (!slot)
         return error_set(err, ERROR_NOT_FOUND, "there is no such key");
     buffer_append(ret, store->blocks[slot->height - 1].body + slot->entry.value_offset,
@@ -263,8 +271,9 @@ static int memory_get(struct store *base, const void *key, size_t key_size, stru
 
 static int memory_get_version(struct store *base, const void *key, size_t key_size, uint64_t *ret,
                               struct error *err) {
-    const struct index_slot *slot = find_key(memory_of(base), key, key_size);
-    (void)err;
+    const struct index_slot *slot;
+    if (find_key(memory_of(base), key, key_size, &slot, err) < 0)
+        return -1;
     *ret = slot ? slot->height : 0;
     return 0;
 }

@@ -12,7 +12,8 @@
  * up to a stated maximum.
  *
  * A write that fails (a full disk) is an error of that commit. Nothing can be stored from then on;
- * what was stored before can be read.
+ * what was stored before can be read, but in memory the keys that a block was to write which did
+ * not fit: asking for one of them is ERROR_LIMIT.
  *
  * Threads: one thread at a time.
  * Errors:  ERROR_LIMIT (the memory store is full), ERROR_IO, ERROR_CONFLICT (the folder is in use,

@@ -352,6 +352,48 @@ static void a_full_memory_store_says_so_and_keeps_what_it_has(void **state) {
     assert_int_equal(out.size, 20 << 20);
 }
 
+/* Of its keys some are in the index already, and one of them had another value before. */
+static void a_block_that_memory_is_full_in_the_middle_of_is_not_read(void **state) {
+    (void)state;
+    enum { KEYS = 10000, ENTRY = 16 };
+    struct error err = ERROR_NULL;
+    struct store *opened = NULL;
+    static struct store_entry entries[KEYS];
+    const char *const header = "h";
+    uint64_t shared = 0, version;
+    uint8_t *body;
+    int r = 0;
+    assert_int_equal(store_open_memory(UINT64_C(140) << 20, 0, &opened, &err), 0);
+    cleanup(store_freep) struct store *store = opened;
+    cleanup(buffer_deinit) struct buffer value;
+    buffer_init(&value, 64);
+    for (uint64_t height = 1; r == 0; height++) {
+        if (store_reserve(store, KEYS * ENTRY, &body, &err) < 0)
+            fail_msg("%s", err.text); /* it is the index that there has to be no room for */
+        for (uint32_t i = 0; i < KEYS; i++) {
+            uint64_t words[2] = {i ? height * KEYS + i : shared, height};
+            memcpy(body + i * ENTRY, words, sizeof words);
+            entries[i] = (struct store_entry){i * ENTRY, 8, i * ENTRY + 8, 8};
+        }
+        const struct store_block block = {.height = height,
+                                          .header = (const uint8_t *)header,
+                                          .header_size = 1,
+                                          .body = body,
+                                          .body_size = KEYS * ENTRY,
+                                          .entries = entries,
+                                          .entry_count = KEYS};
+        r = store_put(store, &block, &err);
+        assert_true(r < 0 || store_commit(store, &err) == 0);
+    }
+    assert_int_equal(err.kind, ERROR_LIMIT);
+    error_clear(&err);
+    assert_int_equal(store_get(store, &shared, sizeof shared, &value, &err), -1);
+    assert_non_null(strstr(err.text, "that there was no room for"));
+    assert_int_equal(store_get_version(store, &shared, sizeof shared, &version, &err), -1);
+    const uint64_t other = KEYS + 7;
+    assert_int_equal(store_get(store, &other, sizeof other, &value, &err), 0);
+}
+
 static void data_of_another_cluster_or_replica_is_refused(void **state) {
     (void)state;
     store_free(open_rocksdb("mine"));
@@ -509,6 +551,7 @@ int main(void) {
         cmocka_unit_test(keys_have_versions_and_can_be_deleted),
         cmocka_unit_test(a_block_may_write_nothing),
         cmocka_unit_test(a_full_memory_store_says_so_and_keeps_what_it_has),
+        cmocka_unit_test(a_block_that_memory_is_full_in_the_middle_of_is_not_read),
         cmocka_unit_test(data_of_another_cluster_or_replica_is_refused),
         cmocka_unit_test(a_folder_in_use_or_not_usable_is_refused),
     };
