@@ -25,6 +25,7 @@ struct ledger {
     enum merkle merkle;
     uint32_t maker;    /* of its write sets; 0: they are hashed */
     struct tree *tree; /* NULL: none of keys */
+    bool tree_failed;  /* an update of it has ended in the middle */
     struct block_tree block_tree, block_tree_before;
     struct buffer undo; /* what takes the last block back in the tree of keys */
 };
@@ -91,6 +92,7 @@ static int add_state(struct ledger *l, uint8_t ret_state[SHA256_SIZE], struct er
         };
         buffer_clear(&l->undo);
         if (tree_update(l->tree, &changes, &l->undo, err) < 0) {
+            l->tree_failed = store_keeps_sides(l->store); /* else nothing has changed */
             if (err->kind == ERROR_LIMIT)
                 error_hint(err, "give it more by --tree-memory, or run with --merkle block");
             return -1;
@@ -104,9 +106,10 @@ static int add_state(struct ledger *l, uint8_t ret_state[SHA256_SIZE], struct er
 static int take_back_state(struct ledger *l, struct error *err) {
     if (l->merkle == MERKLE_BLOCK)
         l->block_tree = l->block_tree_before;
-    if (l->merkle == MERKLE_KEYS)
-        return tree_undo(l->tree, l->undo.data, l->undo.size, err);
-    return 0;
+    if (l->merkle != MERKLE_KEYS || tree_undo(l->tree, l->undo.data, l->undo.size, err) == 0)
+        return 0;
+    l->tree_failed = store_keeps_sides(l->store);
+    return -1;
 }
 
 static int put_undo(struct ledger *l, struct error *err) {
@@ -231,8 +234,9 @@ bool ledger_in_memory(const struct ledger *l) {
     return store_is_memory(l->store);
 }
 
+/* The chain is further where a block could not be put. */
 uint64_t ledger_height(const struct ledger *l) {
-    return l->chain.height;
+    return store_height(l->store);
 }
 
 /* The block of the write set that was read; its header is complete. */
@@ -402,6 +406,10 @@ int ledger_accept(struct ledger *l, uint64_t height, const uint8_t *block, size_
 }
 
 int ledger_commit(struct ledger *l, struct error *err) {
+    if (l->tree_failed) { /* it is of no block any more: in the store it stays of the last commit */
+        store_drop(l->store);
+        return error_set(err, ERROR_IO, "the Merkle tree could not be changed");
+    }
     if (l->tree && tree_flush(l->tree, err) < 0)
         return -1;
     if (store_commit(l->store, err) < 0)

@@ -191,7 +191,8 @@ static uint64_t store_batch(struct storage *s, uint64_t begin, uint64_t end, str
     struct error commit_err;
     error_init(&commit_err);
     if (i > begin && ledger_commit(s->ledger, &commit_err) < 0) {
-        *err = commit_err;
+        if (!*ret_failed) /* else that is why */
+            *err = commit_err;
         *ret_failed = true;
         return begin;
     }

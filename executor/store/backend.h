@@ -20,6 +20,8 @@ struct store_backend {
     int (*reserve)(struct store *store, size_t size, uint8_t **ret, struct error *err);
     int (*put)(struct store *store, const struct store_block *block, struct error *err);
     int (*commit)(struct store *store, struct error *err);
+    /* NULL: nothing that was put can be taken back */
+    void (*drop)(struct store *store);
     int (*read_header)(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
     int (*read_body)(struct store *store, uint64_t height, struct buffer *ret, struct error *err);
     int (*get)(struct store *store, const void *key, size_t key_size, struct buffer *ret,

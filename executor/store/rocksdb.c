@@ -175,6 +175,10 @@ static int rocks_commit(struct store *base, struct error *err) {
     return 0;
 }
 
+static void rocks_drop(struct store *base) {
+    rocksdb_writebatch_clear(rocks_of(base)->batch);
+}
+
 /* Appends the value of a key, or a part of it (size_max bytes from offset). */
 static int get_part(struct rocks_store *store, int family, const void *key, size_t key_size,
                     size_t offset, size_t size_max, struct buffer *ret, struct error *err) {
@@ -309,6 +313,7 @@ static const struct store_backend rocks_backend = {
     .reserve = rocks_reserve,
     .put = rocks_put,
     .commit = rocks_commit,
+    .drop = rocks_drop,
     .read_header = rocks_read_header,
     .read_body = rocks_read_body,
     .get = rocks_get,

@@ -60,6 +60,11 @@ int store_commit(struct store *store, struct error *err) {
     return 0;
 }
 
+void store_drop(struct store *store) {
+    store->backend->drop(store);
+    store->height = store->committed;
+}
+
 int store_read_header(struct store *store, uint64_t height, struct buffer *ret, struct error *err) {
     if (store->backend->read_header(store, height, ret, err) < 0)
         return error_wrap(err, "read the header of block %llu", (unsigned long long)height);

@@ -110,6 +110,9 @@ int store_reserve(struct store *store, size_t size, uint8_t **ret, struct error 
 int store_put(struct store *store, const struct store_block *block, struct error *err);
 /* When it fails, what was put since the last commit is gone. */
 int store_commit(struct store *store, struct error *err);
+/* Instead of a commit: what was put since the last one is gone, also beside the blocks. Only of a
+ * store that keeps sides. */
+void store_drop(struct store *store);
 
 /* What was committed. Append to `ret`. */
 int store_read_header(struct store *store, uint64_t height, struct buffer *ret, struct error *err);

@@ -4,6 +4,8 @@
 #include "executor/ledger.h"
 
 #include "executor/chain/pee.h"
+#include "executor/store/backend.h"
+#include "executor/verify.h"
 
 #include "lib/memory.h"
 #include "lib/text.h"
@@ -240,6 +242,56 @@ static void old_versions_can_be_proved_until_they_are_forgotten(void **state) {
     assert_in_range(tree_leaf_height(&proof.leaf), LAST - 400, LAST - 300);
 }
 
+static bool disk_fails;
+static int (*side_get)(struct store *store, const void *key, size_t key_size, struct buffer *ret,
+                       struct error *err);
+
+static int side_get_or_fail(struct store *store, const void *key, size_t key_size,
+                            struct buffer *ret, struct error *err) {
+    if (disk_fails)
+        return error_set(err, ERROR_IO, "the disk fails");
+    return side_get(store, key, key_size, ret, err);
+}
+
+/* Blocks are put, then one needs a node of the tree that cannot be read, and what was put is to be
+ * committed: block and tree stay of one height, whatever of the tree that block has changed. */
+static void after_a_failed_read_the_store_opens_at_the_last_commit(void **state) {
+    (void)state;
+    enum { BEFORE = 100, TRIES = 12 };
+    for (uint64_t put = 1; put <= TRIES; put++) {
+        struct error err = ERROR_NULL;
+        struct verified verified;
+        uint8_t digest[SHA256_SIZE];
+        cleanup_free char *name = text_format("failing%d", (int)put);
+        struct ledger *ledger = open_ledger(name, MERKLE_KEYS);
+        execute_all(ledger, 1, BEFORE);
+        struct store *store = ledger_free(ledger);
+        struct store_backend failing = *store->backend;
+        side_get = failing.side_get;
+        failing.side_get = side_get_or_fail;
+        store->backend = &failing;
+        const struct ledger_options options = {.merkle = MERKLE_KEYS, .tree_bytes_max = TREE_BYTES};
+        assert_int_equal(try_open(store, &options, &ledger, &err), 0);
+        uint64_t height = BEFORE;
+        while (height < BEFORE + put)
+            assert_int_equal(execute(ledger, ++height, digest, &err), 0);
+        disk_fails = true;
+        while (execute(ledger, ++height, digest, &err) == 0)
+            ;
+        disk_fails = false;
+        assert_non_null(strstr(err.text, "the disk fails"));
+        error_clear(&err);
+        assert_int_equal(ledger_commit(ledger, &err), -1);
+        assert_int_equal(ledger_height(ledger), BEFORE);
+        close_ledger(ledger);
+        store = open_store(name, MERKLE_KEYS);
+        assert_int_equal(store_height(store), BEFORE);
+        if (verify_chain(store, MERKLE_KEYS, &verified, &err) < 0)
+            fail_msg("%s", err.text);
+        store_free(store);
+    }
+}
+
 static void a_store_of_another_tree_is_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
@@ -299,6 +351,7 @@ int main(void) {
         cmocka_unit_test(a_block_with_a_wrong_state_is_refused_and_changes_nothing),
         cmocka_unit_test(a_chain_with_a_tree_takes_no_write_set_without_hashes),
         cmocka_unit_test(old_versions_can_be_proved_until_they_are_forgotten),
+        cmocka_unit_test(after_a_failed_read_the_store_opens_at_the_last_commit),
         cmocka_unit_test(a_store_of_another_tree_is_refused),
     };
     return cmocka_run_group_tests(tests, folder_make_shared, folder_remove_shared);
