@@ -114,7 +114,7 @@ bool choose(struct pbft *core, const struct pbft_view_change *changes, uint32_t 
         return false;
     uint64_t last = last_prepared(&d, c->seq, c->seq + core->config.window);
     for (uint64_t seq = c->seq + 1; seq <= last; seq++)
-        if (!choose_number(&d, seq, &core->choice[seq - c->seq - 1]))
+        if (!choose_number(&d, seq, &core->found[seq - c->seq - 1]))
             return false;
     *ret_checkpoint = *c;
     *ret_last = last;

@@ -48,6 +48,15 @@ void new_view_send(struct pbft *core, uint16_t peer, struct pbft_update *update)
     memcpy(m->signature, core->shown_signature, PBFT_SIGNATURE_SIZE);
 }
 
+void new_view_choose(struct pbft *core, const struct pbft_checkpoint *from, uint64_t last) {
+    struct pbft_certificate *found = core->found;
+    core->found = core->choice;
+    core->choice = found;
+    core->choice_first = from->seq + 1;
+    core->choice_last = last;
+    core->begun = *from;
+}
+
 void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoint *from,
                     uint64_t last, struct pbft_update *update) {
     core->view = view;
@@ -63,9 +72,7 @@ void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoi
     emit_note(update, PBFT_NOTE_NEW_VIEW, primary_of(core, view), view, from->seq);
     for (uint64_t seq = core->low + 1; seq <= core->low + core->config.window; seq++)
         slot_restart(slot_of(core, seq), core->config.n);
-    core->choice_first = from->seq + 1;
-    core->choice_last = last;
-    core->begun = *from;
+    new_view_choose(core, from, last);
     core->proposed = last > core->committed ? last : core->committed;
     core->sweep = core->low + 1;
 }

@@ -172,8 +172,8 @@ struct pbft {
     struct flight *flights;
     uint64_t flight_slots;            /* a power of two */
     struct pbft_view_change *changes; /* scratch: a NEW-VIEW that is made or judged */
-    /* What the new view says of the numbers from choice_first on; scratch while there is none. */
-    struct pbft_certificate *choice;
+    /* What our view says of the numbers from choice_first on; and what choose() has found last. */
+    struct pbft_certificate *choice, *found;
     uint64_t choice_first, choice_last;
     struct pbft_checkpoint begun; /* that our view began at: f + 1 have signed that they have it */
 };
@@ -328,7 +328,7 @@ bool change_copy(struct pbft *core, struct change *to, const struct pbft_view_ch
 /* on_view_change.c: it could be what a correct replica says. */
 bool change_is_sane(const struct pbft *core, const struct pbft_view_change *c);
 /* choose.c: the decision procedure. False: these VIEW-CHANGEs do not decide every number.
- * core->choice[seq - checkpoint.seq - 1] says what is proposed, up to `ret_last`. */
+ * core->found[seq - checkpoint.seq - 1] says what is proposed, up to `ret_last`. */
 bool choose(struct pbft *core, const struct pbft_view_change *changes, uint32_t count,
             struct pbft_checkpoint *ret_checkpoint, uint64_t *ret_last);
 /* on_new_view.c */
@@ -339,6 +339,8 @@ void new_view_propose(struct pbft *core, struct slot *slot, struct pbft_update *
 void new_view_keep(struct pbft *core, uint64_t view, const struct pbft_view_change *changes,
                    uint32_t count, const uint8_t *signature);
 void new_view_send(struct pbft *core, uint16_t peer, struct pbft_update *update);
+/* What choose() has found is the choice of our view. */
+void new_view_choose(struct pbft *core, const struct pbft_checkpoint *from, uint64_t last);
 void new_view_enter(struct pbft *core, uint64_t view, const struct pbft_checkpoint *from,
                     uint64_t last, struct pbft_update *update);
 /* suspect.c */

@@ -72,6 +72,7 @@ static void lay_out(struct arena *arena, const struct pbft_config *config, struc
     core->flights = take(arena, core->flight_slots, sizeof *core->flights);
     core->changes = take(arena, config->n, sizeof *core->changes);
     core->choice = take(arena, config->window, sizeof *core->choice);
+    core->found = take(arena, config->window, sizeof *core->found);
     for (uint16_t i = 0; i < config->n; i++) {
         take_change(arena, config, &core->peers[i].change);
         take_change(arena, config, &core->peers[i].shown);
@@ -206,9 +207,7 @@ static void recover_new_view(struct pbft *core, const struct pbft_record *record
     new_view_keep(core, record->view, record->changes, record->count, record->signature);
     if (!choose(core, record->changes, record->count, &from, &last))
         return;
-    core->choice_first = from.seq + 1;
-    core->choice_last = last;
-    core->begun = from;
+    new_view_choose(core, &from, last);
     if (core->proposed < last)
         core->proposed = last;
     core->sweep = core->low + 1;

@@ -108,13 +108,13 @@ static bool has_batches(struct pbft *core, uint64_t first, uint64_t last,
                         struct pbft_update *update) {
     bool all = true, ask = core->now_ns >= core->asked_ns + core->config.status_ns;
     for (uint64_t seq = first; seq <= last; seq++) {
-        const uint8_t *digest = core->choice[seq - first].digest;
+        const uint8_t *digest = core->found[seq - first].digest;
         struct slot *slot = slot_of(core, seq);
         if (!slot || digest_equal(digest, core->null_digest))
             continue;
         if (!update_has_room(update, PBFT_BATCH_MAX + 1))
             return false;
-        int i = slot_propose(slot, digest, core->choice[seq - first].view, update);
+        int i = slot_propose(slot, digest, core->found[seq - first].view, update);
         if (i >= 0 && slot->proposals[i].known)
             continue;
         all = false;

@@ -27,7 +27,8 @@ struct bench {
     unsigned sent[PBFT_MESSAGE_END];
     unsigned released, disconnected;
     struct pbft_certificate said; /* the first that its last VIEW-CHANGE has in Q */
-    struct pbft_message proposed, prepared, shown; /* its last PRE-PREPARE, PREPARE, NEW-VIEW */
+    /* Its last PRE-PREPARE, PREPARE, NEW-VIEW and ASK_BATCH. */
+    struct pbft_message proposed, prepared, shown, asked;
 };
 
 static void hash(void *context, const void *data, size_t size, uint8_t out[PBFT_DIGEST_SIZE]) {
@@ -45,6 +46,8 @@ static void note_sent(struct bench *b, const struct pbft_message *m) {
         b->prepared = *m;
     if (m->type == PBFT_NEW_VIEW)
         b->shown = *m;
+    if (m->type == PBFT_ASK_BATCH)
+        b->asked = *m;
 }
 
 static void note(struct bench *b, const struct pbft_action *action) {
@@ -284,6 +287,43 @@ static void a_new_view_is_passed_on_as_its_primary_has_signed_it(void **state) {
     assert_int_equal(b->shown.signature[2], 6);
 }
 
+/* A quorum wants that view, and has prepared these batches, one each, behind number 64. */
+static void show_view(struct bench *b, uint64_t view, const struct pbft_certificate batches[3]) {
+    const struct pbft_checkpoint checkpoint = {.seq = 64};
+    struct pbft_view_change changes[3];
+    for (uint16_t i = 0; i < 3; i++)
+        changes[i] = (struct pbft_view_change){.replica = i ? (uint16_t)(i + 1) : 0,
+                                               .view = view,
+                                               .stable = 64,
+                                               .checkpoint_count = 1,
+                                               .prepared_count = 1,
+                                               .proposed_count = 1,
+                                               .checkpoints = &checkpoint,
+                                               .prepared = &batches[i],
+                                               .proposed = &batches[i]};
+    hear(b, 3,
+         &(struct pbft_message){
+             .type = PBFT_NEW_VIEW, .view = view, .count = 3, .changes = changes});
+}
+
+/* Number 129 is not in our window yet when its view begins. */
+static void a_new_view_that_is_wrong_changes_nothing(void **state) {
+    struct bench *b = *state;
+    const struct pbft_certificate good = unknown_batch(129), goods[] = {good, good, good};
+    struct pbft_certificate bad[] = {good, good, good};
+    for (uint8_t i = 0; i < 3; i++)
+        bad[i].digest[1] = i;
+    show_view(b, 2, goods);
+    assert_int_equal(b->disconnected, 0);
+    show_view(b, 3, bad);
+    assert_int_equal(b->disconnected, 1);
+    pass(b, 1000); /* the state at 64 is taken over: the empty chain's */
+    assert_int_equal(b->asked.view, 2);
+    assert_int_equal(b->asked.seq, 129);
+    assert_int_equal(b->asked.digest[0], good.digest[0]);
+    assert_int_not_equal(b->prepared.seq, 129);
+}
+
 static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     struct bench *b = *state;
     struct pbft_event event = {.type = PBFT_REQUEST};
@@ -310,6 +350,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_commit_of_no_view_decides_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_view_is_passed_on_as_its_primary_has_signed_it,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_view_that_is_wrong_changes_nothing, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
                                         tear_down),
     };
