@@ -195,7 +195,7 @@ void slot_decide(const struct pbft *core, struct slot *slot, const struct vote *
         return;
     int i = find_proposal(slot, vote->digest);
     if (i < 0)
-        i = slot_propose(slot, vote->digest, vote->view, update);
+        i = slot_propose(slot, vote->digest, 0, update); /* nobody has proposed it to us */
     slot->decided = i;
     if (i >= 0 && !slot->proposals[i].known)
         emit_batch_message(update, PBFT_ALL, PBFT_ASK_BATCH, vote->view, slot->seq, vote->digest);

@@ -324,6 +324,28 @@ static void a_new_view_that_is_wrong_changes_nothing(void **state) {
     assert_int_not_equal(b->prepared.seq, 129);
 }
 
+/* COMMITs of a later view make a batch known, and then our view's primary proposes it here. */
+static void nothing_is_vouched_for_in_a_view_that_is_still_to_come(void **state) {
+    struct bench *b = *state;
+    const struct pbft_request request = {.client = 5, .number = 1, .size_bytes = 1};
+    const struct pbft_request other = {.client = 6, .number = 1, .size_bytes = 1};
+    struct pbft_message commit = {.type = PBFT_COMMIT, .view = 2, .seq = 1};
+    pbft_batch_digest(&b->config, &request, 1, commit.digest);
+    for (uint16_t i = 0; i < N; i++)
+        if (i != SELF)
+            hear(b, i, &commit);
+    hear(b, 0,
+         &(struct pbft_message){
+             .type = PBFT_PRE_PREPARE, .seq = 1, .count = 1, .requests = &request});
+    assert_int_equal(b->sent[PBFT_PREPARE], 1);
+    hear(b, 2, &(struct pbft_message){.type = PBFT_STATUS, .view = 2});
+    step(b, &(struct pbft_event){.type = PBFT_REQUEST, .request = other});
+    pass(b, (unsigned)(b->config.request_timeout_ns / NS_PER_MS) + 1);
+    assert_int_equal(b->sent[PBFT_VIEW_CHANGE], 1); /* to view 1 */
+    assert_int_equal(b->said.seq, 1);
+    assert_int_equal(b->said.view, 0);
+}
+
 static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     struct bench *b = *state;
     struct pbft_event event = {.type = PBFT_REQUEST};
@@ -352,6 +374,8 @@ int main(void) {
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_view_that_is_wrong_changes_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_vouched_for_in_a_view_that_is_still_to_come,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(status_becomes_rarer_while_something_is_waited_for, set_up,
                                         tear_down),
     };
