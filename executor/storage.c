@@ -5,6 +5,7 @@
 #include "lib/buffer.h"
 #include "lib/clock.h"
 #include "lib/memory.h"
+#include "lib/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -83,9 +84,10 @@ void storage_execute(uint32_t execution_ms, bool busy_wait) {
 
 /* ---- the thread ---- */
 
-/* NULL: there is none. */
+/* NULL: there is none, or it is larger than what a frame can answer. */
 static struct blob *take_answer(struct storage *s) {
-    struct blob *answer = s->answer.size > 0 ? blob_new(s->answer.size) : NULL;
+    bool there = s->answer.size > 0 && !s->answer.overflowed;
+    struct blob *answer = there ? blob_new(s->answer.size) : NULL;
     if (answer) {
         memcpy(answer->data, s->answer.data, s->answer.size);
         atomic_fetch_add(&s->answer_bytes, answer->size);
@@ -252,7 +254,7 @@ static int read_key(struct storage *s, const struct command *command, uint32_t i
         read_digest_value(&s->read_digest, (const uint8_t *)s->value.data, s->value.size);
     else
         read_digest_absent(&s->read_digest);
-    return 0;
+    return buffer_check(&s->answer, "the answer", err);
 }
 
 /* Of a request that is to be executed ahead. */
@@ -383,7 +385,7 @@ int storage_start(struct store *store, struct chain *chain, const struct ledger_
     s->fetch_ring = mem_new_array(struct storage_fetch, STORAGE_FETCHES_MAX);
     read_digest_init(&s->read_digest);
     buffer_init(&s->value, COMMAND_VALUE_SIZE_MAX);
-    buffer_init(&s->answer, 1 + COMMAND_VALUE_SIZE_MAX);
+    buffer_init(&s->answer, WIRE_PAYLOAD_MAX);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -3,12 +3,13 @@
 /*
  * How a block's header binds what was written, and whether that is so.
  *
- *     with a Merkle tree  by SHA-256 of each key and value (chain/write_set.h): leaves need them,
- * and whoever is shown one without one         by what makes it. What `pee` writes follows from
- * client, number and shape of its request, which the header has: so the header binds every byte,
- *                         though it has no hash of them. It names the handler (`maker`), and a
- *                         checksum tells replicas apart that have made something else. What a
- *                         request of `kv` writes its payload says: it is hashed here, too.
+ * With a Merkle tree: by SHA-256 of each key and value (chain/write_set.h). Leaves need them, and
+ * so does whoever is shown one.
+ *
+ * Without one: by what makes it. What `pee` writes follows from client, number and shape of its
+ * request, which the header has: so the header binds every byte, though it has no hash of them. It
+ * names the handler (`maker`), and a checksum tells replicas apart that have made something else.
+ * What a request of `kv` writes its payload says: it is hashed here, too.
  *
  * Who is given a block with a maker makes the write set again, and compares all bytes: a lie is
  * found as it is by a hash, and sooner. Why: docs/decisions/0036. Pure.

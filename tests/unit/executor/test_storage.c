@@ -545,9 +545,46 @@ static void values_are_answers_and_only_so_many_wait(void **state) {
     store_free(storage_free(s));
 }
 
+/* As after a restart with another handler: `pee` writes values that no frame can answer. */
+static void a_value_that_is_too_large_to_be_an_answer_is_none(void **state) {
+    (void)state;
+    struct error err = ERROR_NULL;
+    uint8_t get[3 + 20] = {KV_GET, 20, 0};
+    struct storage_job back, job = job_of(1, PEE_VALUE_SIZE_MAX);
+    job.command.key_count = 1;
+    job.command.key_space = 1;
+    pee_key(&job.command, 0, get + 3);
+    struct storage *from = start(UINT64_C(140) << 20);
+    storage_push(from, &job);
+    storage_kick(from);
+    take_all(from, 1, &back);
+    struct storage_fetch fetched = fetch(from, 1, 1);
+    assert_int_equal(handler_find("kv", &options.handler, &err), 0);
+    struct storage *to = start(UINT64_C(140) << 20);
+    options.handler = NULL;
+    storage_push_block(to, 1, fetched.blocks[0], NULL);
+    storage_push(to, &(struct storage_job){
+                         .height = 2, .command = {.payload = get, .payload_size = sizeof get}});
+    storage_kick(to);
+    assert_int_equal(take_all(to, 2, &back), 0);
+    assert_int_equal(back.height, 2);
+    assert_null(back.answer);
+    struct storage_read read = {
+        .command = {.read_only = true, .payload = get, .payload_size = sizeof get}};
+    assert_true(storage_push_read(to, &read));
+    storage_kick(to);
+    while (storage_take_reads(to, &read, 1) == 0)
+        wait_for(storage_done_fd(to));
+    assert_null(read.answer);
+    assert_non_null(strstr(read.problem, "the answer"));
+    stop(from, 1);
+    stop(to, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_back_in_order_with_their_digests),
+        cmocka_unit_test(a_value_that_is_too_large_to_be_an_answer_is_none),
         cmocka_unit_test(what_does_not_fit_fails_and_what_came_before_is_stored),
         cmocka_unit_test(little_is_stored_at_once_as_the_thread_would_do_it),
         cmocka_unit_test(what_may_take_long_is_left_to_the_thread),
