@@ -3,7 +3,8 @@
 /* What strangers, clients and peers can make a replica hold. */
 
 enum {
-    /* Connections at a time, peers included. Many clients share one. */
+    /* Connections at a time, peers included. Many clients share one. For one more, those who have
+     * not proven who they are make room in turns: strangers that say nothing keep nobody out. */
     TRANSPORT_CONNECTIONS_MAX = 4096,
     /* Frames begun and not yet complete, of all connections together: a slow sender of large
      * frames costs no more than this. Peers have room for one each beyond it: no client keeps them

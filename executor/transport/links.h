@@ -57,6 +57,7 @@ struct transport {
     struct receive_room room;
     struct slot *links;
     uint32_t link_count; /* used */
+    uint32_t turn;       /* of the link that may have to make room next */
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t *dirty;

@@ -37,10 +37,24 @@ uint64_t link_origin(const struct link *link) {
 
 static void link_ready(struct watch *watch, uint32_t events);
 
+/* One of those who have not proven who they are goes; in turns, so that each has had about as long
+ * as there is time for. False: they all have. */
+static bool make_room(struct transport *t) {
+    for (uint32_t i = 0; i < TRANSPORT_CONNECTIONS_MAX; i++) {
+        struct link *link = t->links[t->turn++ % TRANSPORT_CONNECTIONS_MAX].link;
+        if (!link || (link->state != LINK_STRANGER && link->state != LINK_PROVING &&
+                      link->state != LINK_CLOSING))
+            continue;
+        link_close(link, "it made room for another, before it has proven who it is");
+        return true;
+    }
+    return false;
+}
+
 struct link *link_new(struct transport *t, int fd, enum link_state state, uint32_t events) {
     struct error err = ERROR_NULL;
     cleanup_close int owned = fd;
-    if (t->free_count == 0)
+    if (t->free_count == 0 && !make_room(t))
         return NULL;
     struct link *link = mem_new(struct link);
     connection_init(&link->connection, take_fd(&owned));
@@ -307,8 +321,11 @@ int transport_open(struct loop *loop, const struct transport_config *config,
     t->free_slots = mem_new_array(uint32_t, TRANSPORT_CONNECTIONS_MAX);
     t->dirty = mem_new_array(uint32_t, 2 * TRANSPORT_CONNECTIONS_MAX);
     t->dead = mem_new_array(struct link *, 2 * TRANSPORT_CONNECTIONS_MAX);
-    for (uint32_t i = 0; i < TRANSPORT_CONNECTIONS_MAX; i++)
-        t->free_slots[t->free_count++] = TRANSPORT_CONNECTIONS_MAX - 1 - i;
+    uint32_t most = config->connections_max;
+    most = most ? most : (uint32_t)TRANSPORT_CONNECTIONS_MAX;
+    assert(most <= TRANSPORT_CONNECTIONS_MAX);
+    for (uint32_t i = most; i > 0; i--)
+        t->free_slots[t->free_count++] = i - 1;
     t->dials = mem_new_array(struct dial, config->n);
     for (uint16_t i = 0; i < config->n; i++)
         t->dials[i].pause_ms = TRANSPORT_RETRY_MS_MIN;

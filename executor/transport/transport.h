@@ -45,7 +45,8 @@ struct transport_config {
     uint16_t n;
     const struct transport_address *addresses; /* of all n, where they are reached */
     const char *listen_host;                   /* where this one listens, at its port */
-    uint32_t hello_ms; /* for strangers to say HELLO; 0: as limits.h has it */
+    /* For strangers to say HELLO, and how many connections there may be; 0: as limits.h has it. */
+    uint32_t hello_ms, connections_max;
 };
 
 struct transport_events {

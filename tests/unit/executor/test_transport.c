@@ -339,6 +339,40 @@ static void clients_that_do_not_read_share_one_limit(void **state) {
         close(fds[i]);
 }
 
+static uint32_t strangers_of(uint16_t i) {
+    struct transport_stats stats;
+    transport_get_stats(nodes[i].transport, &stats);
+    return stats.strangers;
+}
+
+/* They take all places that there are, for ages. */
+static void strangers_that_say_nothing_keep_nobody_out(void **state) {
+    (void)state;
+    enum { CROWD = 4 };
+    int crowd[CROWD], clients[CROWD];
+    hello_ms = 3600 * 1000;
+    connections_max = CROWD;
+    open_node(0);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        crowd[i] = connect_to(0);
+        RUN_UNTIL(strangers_of(0) == i + 1);
+    }
+    for (uint64_t i = 0; i < CROWD; i++) {
+        clients[i] = connect_to(0);
+        say_hello(clients[i], WIRE_ROLE_CLIENT, i, "run");
+        assert_true(read_answer(clients[i]).accepted);
+        assert_true(is_closed(crowd[i])); /* who was there first is the first to go */
+        assert_true(i == CROWD - 1 || !is_closed(crowd[i + 1]));
+    }
+    cleanup_close int late = connect_to(0); /* clients make no room for it */
+    RUN_UNTIL(is_closed(late));
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_false(is_closed(clients[i]));
+        close(clients[i]);
+        close(crowd[i]);
+    }
+}
+
 static void strangers_are_refused_and_told_why(void **state) {
     (void)state;
     open_node(1);
@@ -408,6 +442,7 @@ int main(void) {
         NODES_TEST(a_client_is_one_whatever_its_id),
         NODES_TEST(clients_that_do_not_end_their_frames_keep_no_peer_out),
         NODES_TEST(clients_that_do_not_read_share_one_limit),
+        NODES_TEST(strangers_that_say_nothing_keep_nobody_out),
         NODES_TEST(strangers_are_refused_and_told_why),
         NODES_TEST(garbage_and_silence_end_a_connection),
         NODES_TEST(a_port_in_use_is_named_with_what_to_do),

@@ -19,6 +19,7 @@ struct transport_address addresses[NODES];
 struct node nodes[NODES];
 struct identity *ids[NODES];
 struct identity *loader_id;
+uint32_t hello_ms, connections_max;
 
 static void node_up(void *context, uint16_t peer) {
     ((struct node *)context)->up[peer]++;
@@ -85,7 +86,10 @@ void open_node(uint16_t i) {
                                      .addresses = addresses,
                                      .listen_host = "127.0.0.1",
                                      /* Signing takes its time on a busy machine. */
-                                     .hello_ms = ids[i] ? 1500 : 60}};
+                                     .hello_ms = hello_ms ? hello_ms
+                                                 : ids[i] ? 1500
+                                                          : 60,
+                                     .connections_max = connections_max}};
     struct transport_events events = {.context = node,
                                       .peer_up = node_up,
                                       .peer_down = node_down,
@@ -107,6 +111,7 @@ void close_node(uint16_t i) {
 int set_up(void **state) {
     struct error err = ERROR_NULL;
     (void)state;
+    hello_ms = connections_max = 0;
     for (uint16_t i = 0; i < (uint16_t)NODES; i++)
         addresses[i] = (struct transport_address){.host = "127.0.0.1", .port = free_port()};
     return loop_init(&loop, &err);

@@ -41,7 +41,8 @@ struct node {
 extern struct loop loop;
 extern struct transport_address addresses[NODES];
 extern struct node nodes[NODES];
-extern struct identity *ids[NODES]; /* NULL: without keys */
+extern struct identity *ids[NODES];        /* NULL: without keys */
+extern uint32_t hello_ms, connections_max; /* of nodes that are opened; 0: as usual */
 extern struct identity *loader_id;
 
 /* Of a test; nothing is open yet. */
