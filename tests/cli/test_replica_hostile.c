@@ -335,49 +335,69 @@ static void who_does_not_read_is_disconnected(void **state) {
     replicas_stop(&r);
 }
 
-/*
- * More large requests at once than may wait, each of a client of its own, while execution is slow:
- * 256 MiB wait, 128 MiB are in the window, and of all others the client is told that it is too
- * much.
- */
-static void a_flood_of_large_requests_takes_no_more_memory_than_stated(void **state) {
-    (void)state;
+static void send_large(int fd, const struct wire_request *request) {
+    uint8_t head[WIRE_REQUEST_HEAD_SIZE_MAX];
+    size_t size = wire_request_encode_head(request, head);
+    assert_int_equal(send(fd, head, size, MSG_NOSIGNAL), size);
+    for (size_t sent = 0; sent < request->payload_size;) {
+        ssize_t n = send(fd, request->payload + sent, request->payload_size - sent, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        sent += (size_t)n;
+    }
+}
+
+static struct wire_reply receive_reply(int fd) {
+    struct error err = ERROR_NULL;
+    uint8_t frame[WIRE_REPLY_SIZE_MAX];
+    struct wire_header header;
+    struct wire_reply reply = {.number = 0};
+    assert_int_equal(recv(fd, frame, WIRE_HEADER_SIZE, MSG_WAITALL), WIRE_HEADER_SIZE);
+    assert_int_equal(wire_header_decode(frame, &header, &err), 0);
+    assert_int_equal(recv(fd, frame, header.body_size, MSG_WAITALL), header.body_size);
+    assert_int_equal(wire_reply_decode(frame, header.body_size, &reply, &err), 0);
+    return reply;
+}
+
+/* More large requests at once than may wait, each of a client of its own: of some of them the
+ * client is told that it is too much. */
+static void flood(const struct wire_request *first, const struct wire_request *others,
+                  uint64_t bytes_max) {
     enum { FLOOD = 800, SIZE = 1 << 20 };
     cleanup_free uint8_t *payload = mem_zero(1, SIZE);
-    struct error err = ERROR_NULL;
     cleanup(replicas_down) struct replicas r = replicas_up(1, "memory");
-    cleanup(load_deinit) struct load flood = load_to(&r, 0, 100);
+    cleanup(load_deinit) struct load l = load_to(&r, 0, 100);
     uint64_t before = peak_bytes(&r, 0);
     unsigned overloaded = 0;
     for (unsigned i = 0; i < FLOOD; i++) {
-        uint8_t head[WIRE_REQUEST_HEAD_SIZE_MAX];
-        const struct wire_request request = {.client = 1000 + i,
-                                             .number = 1,
-                                             .execution_ms = 1000,
-                                             .payload_size = SIZE,
-                                             .payload = payload};
-        size_t size = wire_request_encode_head(&request, head);
-        assert_int_equal(send(flood.fd, head, size, MSG_NOSIGNAL), size);
-        for (size_t sent = 0; sent < SIZE;) {
-            ssize_t n = send(flood.fd, payload + sent, SIZE - sent, MSG_NOSIGNAL);
-            assert_true(n > 0);
-            sent += (size_t)n;
-        }
+        struct wire_request request = i ? *others : *first;
+        request.client = 1000 + i;
+        request.number = 1;
+        request.payload = payload;
+        request.payload_size = SIZE;
+        send_large(l.fd, &request);
     }
-    for (unsigned i = 0; i < FLOOD && overloaded == 0; i++) {
-        uint8_t frame[WIRE_REPLY_SIZE_MAX];
-        struct wire_header header;
-        struct wire_reply reply;
-        assert_int_equal(recv(flood.fd, frame, WIRE_HEADER_SIZE, MSG_WAITALL), WIRE_HEADER_SIZE);
-        assert_int_equal(wire_header_decode(frame, &header, &err), 0);
-        assert_int_equal(recv(flood.fd, frame, header.body_size, MSG_WAITALL), header.body_size);
-        assert_int_equal(wire_reply_decode(frame, header.body_size, &reply, &err), 0);
-        overloaded += reply.status == WIRE_REPLY_OVERLOADED;
-    }
+    for (unsigned i = 0; i < FLOOD && overloaded == 0; i++)
+        overloaded += receive_reply(l.fd).status == WIRE_REPLY_OVERLOADED;
     assert_int_equal(overloaded, 1);
-    assert_true(peak_bytes(&r, 0) < before + (UINT64_C(480) << 20) * SHADOW);
+    assert_true(peak_bytes(&r, 0) < before + bytes_max * SHADOW);
     replicas_signal(&r, 0, SIGKILL); /* it would execute for minutes */
     replicas_wait(&r, 0);
+}
+
+/* While execution is slow: 256 MiB wait, and 128 MiB are in the window. */
+static void a_flood_of_large_requests_takes_no_more_memory_than_stated(void **state) {
+    (void)state;
+    const struct wire_request slow = {.execution_ms = 1000};
+    flood(&slow, &slow, UINT64_C(480) << 20);
+}
+
+/* While the storage thread executes one, the others wait for what they would read. */
+static void a_flood_of_requests_to_execute_ahead_does_neither(void **state) {
+    (void)state;
+    const struct wire_request slow = {.execution_ms = 60 * 1000};
+    const struct wire_request ahead = {
+        .flags = WIRE_REQUEST_PRE_EXECUTE, .read_count = 1, .key_size = 20, .key_space = 1};
+    flood(&slow, &ahead, UINT64_C(200) << 20);
 }
 
 /* As one of the four, and then as a crowd. */
@@ -417,6 +437,7 @@ int main(void) {
         cmocka_unit_test(a_message_of_4_gib_ends_its_connection_and_costs_nothing),
         cmocka_unit_test(who_does_not_read_is_disconnected),
         cmocka_unit_test(a_flood_of_large_requests_takes_no_more_memory_than_stated),
+        cmocka_unit_test(a_flood_of_requests_to_execute_ahead_does_neither),
         cmocka_unit_test(who_connects_and_says_nothing_keeps_nobody_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
