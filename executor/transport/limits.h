@@ -6,6 +6,9 @@ enum {
     /* Connections at a time, peers included. Many clients share one. For one more, those who have
      * not proven who they are make room in turns: strangers that say nothing keep nobody out. */
     TRANSPORT_CONNECTIONS_MAX = 4096,
+    /* Descriptors that are not for connections, or half of them all if there are not twice as many:
+     * the store opens files while it works, and fails for good where it cannot. */
+    TRANSPORT_FILES_LEFT = 768,
     /* Frames begun and not yet complete, of all connections together: a slow sender of large
      * frames costs no more than this. Peers have room for one each beyond it: no client keeps them
      * out. */

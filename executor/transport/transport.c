@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 void transport_note(struct transport *t, bool warning, const char *format, ...) {
@@ -304,6 +305,23 @@ static int listen_on(struct transport *t, struct error *err) {
     return loop_watch(t->loop, &t->listener, EPOLLIN, err);
 }
 
+static uint32_t connections_max(struct transport *t) {
+    struct rlimit limit;
+    if (t->config.connections_max) {
+        assert(t->config.connections_max <= TRANSPORT_CONNECTIONS_MAX);
+        return t->config.connections_max;
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return TRANSPORT_CONNECTIONS_MAX;
+    uint64_t files = limit.rlim_cur, left = TRANSPORT_FILES_LEFT;
+    uint64_t most = files / 2 > left ? files - left : files / 2;
+    if (most >= TRANSPORT_CONNECTIONS_MAX)
+        return TRANSPORT_CONNECTIONS_MAX;
+    transport_note(t, false, "at most %u connections, of %llu descriptors", (unsigned)most,
+                   (unsigned long long)files);
+    return (uint32_t)most;
+}
+
 int transport_open(struct loop *loop, const struct transport_config *config,
                    const struct transport_events *events, struct transport **ret,
                    struct error *err) {
@@ -321,10 +339,7 @@ int transport_open(struct loop *loop, const struct transport_config *config,
     t->free_slots = mem_new_array(uint32_t, TRANSPORT_CONNECTIONS_MAX);
     t->dirty = mem_new_array(uint32_t, 2 * TRANSPORT_CONNECTIONS_MAX);
     t->dead = mem_new_array(struct link *, 2 * TRANSPORT_CONNECTIONS_MAX);
-    uint32_t most = config->connections_max;
-    most = most ? most : (uint32_t)TRANSPORT_CONNECTIONS_MAX;
-    assert(most <= TRANSPORT_CONNECTIONS_MAX);
-    for (uint32_t i = most; i > 0; i--)
+    for (uint32_t i = connections_max(t); i > 0; i--)
         t->free_slots[t->free_count++] = i - 1;
     t->dials = mem_new_array(struct dial, config->n);
     for (uint16_t i = 0; i < config->n; i++)

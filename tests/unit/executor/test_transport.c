@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -373,6 +374,27 @@ static void strangers_that_say_nothing_keep_nobody_out(void **state) {
     }
 }
 
+/* The store opens files while it works, and fails for good where it cannot. */
+static void connections_leave_descriptors_for_the_store(void **state) {
+    (void)state;
+    enum { FILES = 400, CROWD = FILES / 2 + 1 };
+    int crowd[CROWD];
+    struct rlimit before, less;
+    hello_ms = 3600 * 1000;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    less = before;
+    less.rlim_cur = FILES;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+    open_node(0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0); /* the crowd needs some, too */
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = connect_to(0);
+    RUN_UNTIL(strstr(nodes[0].noted, "it made room for another"));
+    assert_int_equal(strangers_of(0), FILES / 2);
+    for (size_t i = 0; i < CROWD; i++)
+        close(crowd[i]);
+}
+
 static void strangers_are_refused_and_told_why(void **state) {
     (void)state;
     open_node(1);
@@ -443,6 +465,7 @@ int main(void) {
         NODES_TEST(clients_that_do_not_end_their_frames_keep_no_peer_out),
         NODES_TEST(clients_that_do_not_read_share_one_limit),
         NODES_TEST(strangers_that_say_nothing_keep_nobody_out),
+        NODES_TEST(connections_leave_descriptors_for_the_store),
         NODES_TEST(strangers_are_refused_and_told_why),
         NODES_TEST(garbage_and_silence_end_a_connection),
         NODES_TEST(a_port_in_use_is_named_with_what_to_do),
