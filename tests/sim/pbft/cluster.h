@@ -20,7 +20,6 @@ enum {
 };
 
 #define MS UINT64_C(1000000)
-#define FAULTS_UNTIL (3000 * MS)
 #define PROGRESS_UNTIL (60000 * MS)
 #define STOP_UNTIL (90000 * MS)
 
@@ -127,7 +126,7 @@ struct sim {
     bool quiet; /* clients begin nothing new */
     uint16_t n, f;
     uint32_t clients;
-    uint64_t loss_per_mille, double_per_mille, slow_per_mille;
+    uint64_t loss_per_mille, double_per_mille, slow_per_mille, faults_until_ns;
     struct pbft_config config;
     struct replica replicas[REPLICAS_MAX];
     bool cut[REPLICAS_MAX][REPLICAS_MAX];

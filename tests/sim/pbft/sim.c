@@ -253,7 +253,7 @@ static void run(struct sim *s) {
     for (uint16_t i = 0; i < s->clients; i++)
         plan(s, roll(s, 10 * MS), &(struct event){.kind = KIND_CLIENT, .a = i});
     plan(s, roll(s, 300 * MS), &(struct event){.kind = KIND_FAULT});
-    run_until(s, FAULTS_UNTIL, NULL, NULL);
+    run_until(s, s->faults_until_ns, NULL, NULL);
     if (s->result->violation[0])
         return;
     end_faults(s);
@@ -281,8 +281,18 @@ static void choose_bad(struct sim *s) {
     }
 }
 
+/* How bad it is. In a storm views come to nothing one after the other. */
+static void choose_weather(struct sim *s) {
+    bool storm = roll(s, 3) == 0;
+    s->loss_per_mille = storm || roll(s, 3) == 0 ? roll(s, storm ? 400 : 200) : 0;
+    s->double_per_mille = roll(s, 100);
+    s->slow_per_mille = roll(s, storm ? 500 : 50);
+    s->config.request_timeout_ns = (storm ? 20 + roll(s, 100) : 300) * MS;
+    s->faults_until_ns = (storm ? 8000 : 3000) * MS;
+}
+
 static void make(struct sim *s, uint64_t seed) {
-    static const uint16_t sizes[] = {1, 4, 4, 4, 4, 7};
+    static const uint16_t sizes[] = {1, 4, 4, 4, 4, 5, 6, 7};
     s->rng = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     for (int i = 0; i < 8; i++)
         roll(s, 2);
@@ -290,17 +300,14 @@ static void make(struct sim *s, uint64_t seed) {
     s->n = sizes[roll(s, sizeof sizes / sizeof *sizes)];
     s->f = (uint16_t)((s->n - 1) / 3);
     s->clients = 1 + (uint32_t)roll(s, CLIENTS_MAX);
-    s->loss_per_mille = roll(s, 3) == 0 ? roll(s, 200) : 0;
-    s->double_per_mille = roll(s, 100);
-    s->slow_per_mille = roll(s, 50);
     s->config = PBFT_CONFIG_DEFAULT;
+    choose_weather(s);
     s->config.n = s->n;
-    s->config.window = 16;
-    s->config.checkpoint_interval = roll(s, 2) ? 4 : 8;
+    s->config.window = 8 << roll(s, 2);
+    s->config.checkpoint_interval = s->config.window >> (1 + roll(s, 2));
     s->config.pipeline_max = 1 + (uint32_t)roll(s, 5);
     s->config.batch_max = 1 + (uint32_t)roll(s, 5);
     s->config.clients_max = 16;
-    s->config.request_timeout_ns = 300 * MS;
     s->config.status_ns = 30 * MS;
     s->config.hash = sim_hash;
     for (uint16_t i = 0; i < s->n; i++) {
