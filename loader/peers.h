@@ -84,8 +84,8 @@ void peers_greet(struct peers *p, size_t index, struct instant now);
 void peers_lost(struct peers *p, size_t index, const struct error *why, struct instant now);
 /* It answered a request, in that view. */
 void peers_answered(struct peers *p, size_t index, uint64_t view);
-/* Another than the primary leads, and is connected: from now on it is the primary. Called when no
- * frame to the one before is incomplete. */
+/* Another than the primary leads, and is connected: from now on it is the primary. The one before
+ * still gets the rest of a frame that it has a part of. */
 void peers_turn(struct peers *p);
 /* Watch it for room to write, too, or no longer. */
 void peers_want_write(struct peers *p, size_t index, bool want);

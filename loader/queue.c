@@ -152,6 +152,14 @@ void queue_written(struct queue *q, struct seal *seal, size_t bytes, queue_begun
     }
 }
 
+void queue_move_begun(struct queue *q, struct queue *to) {
+    assert(queue_begun_one(q) && queue_empty(to));
+    *place_of(to, to->end++) = *place_of(q, q->first++);
+    to->first_written = q->first_written;
+    q->first_written = 0;
+    skip_dropped(q);
+}
+
 void queue_restart(struct queue *q) {
     if (q->first_written > 0)
         q->first++;

@@ -83,6 +83,10 @@ typedef void queue_begun(void *context, uint32_t tag);
 void queue_written(struct queue *q, struct seal *seal, size_t bytes, queue_begun *begun,
                    void *context);
 
+/* What is left of the begun request moves into `to`, which is empty, and is begun there: all others
+ * can go somewhere else. */
+void queue_move_begun(struct queue *q, struct queue *to);
+
 void queue_clear(struct queue *q);
 /* The connection is lost: what is left of a begun request goes; all others wait for the next. */
 void queue_restart(struct queue *q);

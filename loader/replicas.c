@@ -236,12 +236,21 @@ static int flush_resent(struct replicas *r, struct error *err) {
     return 0;
 }
 
+/* Whoever led before may never take the rest of the request that it has a part of. */
+static void turn(struct replicas *r) {
+    int before = r->peers.primary;
+    if (!votes(r) && queue_begun_one(&r->queue))
+        return;
+    peers_turn(&r->peers);
+    if (before != r->peers.primary && queue_begun_one(&r->queue))
+        queue_move_begun(&r->queue, &r->voting.queues[before]);
+}
+
 static int flush(struct carrier *c, struct error *err) {
     struct replicas *r = of(c);
     if (votes(r) && flush_resent(r, err) < 0)
         return -1;
-    if (!queue_begun_one(&r->queue))
-        peers_turn(&r->peers);
+    turn(r);
     /* Whoever stands in for a primary may have a part of a request that was sent again. */
     if (r->peers.primary == PEERS_NOBODY ||
         (votes(r) && !queue_empty(&r->voting.queues[r->peers.primary])))

@@ -130,6 +130,18 @@ static void the_primary_may_go_in_the_middle(void **state) {
     assert_int_equal(counts.executed, 500);
 }
 
+/* It hangs with a part of a request that it will never read the rest of: all others go to whoever
+ * leads next. */
+static void a_primary_that_hangs_holds_nothing_up(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    struct voters_counts counts = load(&s, (struct voters_script){.n = 4, .deaf_after = 10},
+                                       "-b 100 -c 20 -d 1000000 --threads 1 --request-timeout 5s");
+    assert_status(&s, 0);
+    assert_counts(&s, 100, 0, 0, 0);
+    assert_true(counts.came_to[1] >= 60);
+}
+
 /* The primary that was named is none any more; and one that says a higher view is not believed. */
 static void requests_go_to_the_primary_of_the_view_that_f_plus_1_are_in(void **state) {
     (void)state;
@@ -240,6 +252,7 @@ int main(void) {
         cmocka_unit_test(f_plus_1_refusals_are_a_failure),
         cmocka_unit_test(what_the_primary_loses_goes_to_all_after_the_retry_timeout),
         cmocka_unit_test(the_primary_may_go_in_the_middle),
+        cmocka_unit_test(a_primary_that_hangs_holds_nothing_up),
         cmocka_unit_test(requests_go_to_the_primary_of_the_view_that_f_plus_1_are_in),
         cmocka_unit_test(who_says_of_itself_that_it_leads_gets_no_requests_for_long),
         cmocka_unit_test(seven_replicas_tolerate_two),

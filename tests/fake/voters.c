@@ -43,6 +43,10 @@ struct voters {
     pthread_t thread;
 };
 
+static bool is_deaf(const struct voters *v, int index) {
+    return index == 0 && v->script.deaf_after > 0 && v->counts.executed >= v->script.deaf_after;
+}
+
 static void hang_up(struct replica *r) {
     if (r->fd >= 0)
         close(take_fd(&r->fd));
@@ -101,14 +105,15 @@ static void send_value(struct voters *v, int index, const struct wire_request *r
 static void reply_at(struct voters *v, int index, const struct wire_request *request,
                      uint64_t height) {
     enum voter voter = v->script.voters[index];
+    uint64_t later = is_deaf(v, 0);
     struct wire_reply reply = {.client = request->client,
                                .number = request->number,
                                .replica = (uint16_t)index,
-                               .view = voter == VOTER_LIES ? 99 : v->script.view,
+                               .view = voter == VOTER_LIES ? 99 : v->script.view + later,
                                .height = height};
     uint8_t frame[WIRE_REPLY_SIZE_MAX];
     if (!v->replicas[index].greeted || voter == VOTER_SILENT || voter == VOTER_ABSENT ||
-        voter == VOTER_FLOODS)
+        voter == VOTER_FLOODS || is_deaf(v, index))
         return;
     bool differs =
         voter == VOTER_LIES || (voter == VOTER_AHEAD && request->flags & WIRE_REQUEST_READ_ONLY);
@@ -253,7 +258,8 @@ static void *work(void *arg) {
         struct pollfd fds[1 + 2 * VOTERS_MAX] = {{.fd = v->stop_fd, .events = POLLIN}};
         for (int i = 0; i < v->script.n; i++) {
             fds[1 + 2 * i] = (struct pollfd){.fd = v->replicas[i].listen_fd, .events = POLLIN};
-            fds[2 + 2 * i] = (struct pollfd){.fd = v->replicas[i].fd, .events = awaited(v, i)};
+            fds[2 + 2 * i] = (struct pollfd){.fd = is_deaf(v, i) ? -1 : v->replicas[i].fd,
+                                             .events = awaited(v, i)};
         }
         if (poll(fds, 1 + 2 * (nfds_t)v->script.n, -1) < 0)
             continue;

@@ -36,6 +36,8 @@ struct voters_script {
                              time; 0: none */
     uint64_t
         vanish_after; /* so many executed requests: the primary closes all that it has; 0: never */
+    uint64_t deaf_after; /* so many executed requests: the primary reads no more and says no more,
+                            and the others are in the next view; 0: never */
 };
 
 struct voters;
