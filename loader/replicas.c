@@ -365,7 +365,7 @@ static int take_reply(struct replicas *r, size_t from, const struct wire_reply *
         error_set(&r->why, ERROR_INVALID, "it answers as replica %u", reply->replica);
         return 1;
     }
-    if (!f || reply->number > f->number ||
+    if (!f || reply->number == 0 || reply->number > f->number ||
         (reply->number == f->number && f->state == FLIGHT_WAITING)) {
         error_set(&r->why, ERROR_INVALID, "it answered a request that was not sent");
         return 1;

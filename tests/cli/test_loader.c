@@ -262,6 +262,17 @@ static void an_answer_to_nobodys_request_is_not_believed(void **state) {
     assert_says(s.err, "it answered a request that was not sent");
 }
 
+/* While others are waited for, nothing was sent yet; and no request has that number. */
+static void an_answer_before_the_load_begins_is_not_believed(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    stage_add(&s, &(struct primary_script){.n = 2, .greeting = PRIMARY_ANSWERS_AT_ONCE});
+    stage_add(&s, &(struct primary_script){.index = 1, .n = 2, .greeting = PRIMARY_SAYS_NOTHING});
+    stage_load(&s, "-b 100 -c 5 --connect-timeout 2s");
+    assert_status(&s, 1);
+    assert_says(s.err, "it answered a request that was not sent");
+}
+
 static void a_replica_that_refuses_everything_is_not_asked_for_ever(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_with(
@@ -370,6 +381,7 @@ int main(void) {
         cmocka_unit_test(a_reply_that_comes_twice_counts_once),
         cmocka_unit_test(garbage_ends_the_load_with_a_clear_error),
         cmocka_unit_test(an_answer_to_nobodys_request_is_not_believed),
+        cmocka_unit_test(an_answer_before_the_load_begins_is_not_believed),
         cmocka_unit_test(a_replica_that_refuses_everything_is_not_asked_for_ever),
         cmocka_unit_test(a_primary_that_vanishes_ends_the_load_with_true_counts),
         cmocka_unit_test(a_wrong_greeting_is_a_clear_error),

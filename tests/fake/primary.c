@@ -98,7 +98,17 @@ static void put_out(struct primary *p, int i, const void *data, size_t size) {
     l->out_size += size;
 }
 
-static void greet(struct primary *p, int i) {
+/* More than is read at once: some of it comes after the greeting was understood. */
+static void answer_nothing(struct primary *p, int i, const struct wire_hello *hello) {
+    enum { TIMES = 4096 };
+    const struct wire_reply reply = {.client = hello->clients.first, .replica = p->script.index};
+    uint8_t frame[WIRE_REPLY_SIZE_MAX];
+    size_t size = wire_reply_encode(&reply, frame);
+    for (int n = 0; n < TIMES; n++)
+        put_out(p, i, frame, size);
+}
+
+static void greet(struct primary *p, int i, const struct wire_hello *hello) {
     const struct primary_script *s = &p->script;
     struct wire_hello_answer answer = {
         .accepted = s->greeting != PRIMARY_REFUSES,
@@ -116,6 +126,8 @@ static void greet(struct primary *p, int i) {
         put_out(p, i, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
     else if (s->greeting != PRIMARY_SAYS_NOTHING && s->greeting != PRIMARY_CLOSES)
         put_out(p, i, frame, wire_hello_answer_encode(&answer, frame));
+    if (s->greeting == PRIMARY_ANSWERS_AT_ONCE)
+        answer_nothing(p, i, hello);
     write_out(p, i);
     if (s->greeting == PRIMARY_CLOSES)
         drop_link(p, i);
@@ -225,8 +237,11 @@ static bool take_frame(struct primary *p, int i) {
         return false;
     l->in_begin += WIRE_HEADER_SIZE + header.body_size;
     if (!l->greeted) {
+        struct wire_hello hello;
         assert(header.type == WIRE_HELLO);
-        greet(p, i);
+        if (wire_hello_decode(frame + WIRE_HEADER_SIZE, header.body_size, &hello, &err) < 0)
+            abort();
+        greet(p, i, &hello);
         return true;
     }
     struct wire_request request;

@@ -19,7 +19,8 @@ enum primary_greeting {
     PRIMARY_SAYS_GARBAGE,     /* instead of an answer */
     PRIMARY_SAYS_OTHER_INDEX, /* it is replica index + 1 */
     PRIMARY_SAYS_NOTHING,
-    PRIMARY_CLOSES, /* after HELLO */
+    PRIMARY_CLOSES,          /* after HELLO */
+    PRIMARY_ANSWERS_AT_ONCE, /* request 0 of the first client, many times */
 };
 
 enum primary_answer {
