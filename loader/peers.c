@@ -143,6 +143,25 @@ static bool names_itself(const struct peers *p, size_t index) {
                                        : p->list[index].connection.answer.primary == index;
 }
 
+/* f + 1: one of them is correct. */
+static size_t enough(const struct peers *p) {
+    return (p->count - 1) / 3 + 1;
+}
+
+/* Whoever was not needed until now is. */
+static void take_answers(struct peers *p, size_t answers, struct instant now) {
+    size_t wanted = answers < enough(p) ? answers : enough(p);
+    bool before = p->everyone;
+    p->answers = wanted > p->answers ? wanted : p->answers;
+    p->everyone = p->answers > 1;
+    for (size_t i = 0; p->everyone && !before && i < p->count; i++) {
+        struct peer *peer = &p->list[i];
+        if (peer->connection.state == CONNECTION_CLOSED && !peer->dead &&
+            peer->next.ns == INSTANT_NEVER.ns)
+            peer->next = now;
+    }
+}
+
 void peers_greet(struct peers *p, size_t index, struct instant now) {
     struct peer *peer = &p->list[index];
     struct error err = ERROR_NULL;
@@ -163,7 +182,7 @@ void peers_greet(struct peers *p, size_t index, struct instant now) {
         return;
     }
     peer->until = INSTANT_NEVER;
-    p->everyone = answer->answers > 1;
+    take_answers(p, answer->answers, now);
     bool leads = names_itself(p, index);
     if (p->everyone && leads)
         p->leader = (int)index; /* who stands in goes on until peers_turn */
@@ -188,11 +207,6 @@ void peers_lost(struct peers *p, size_t index, const struct error *why, struct i
     failed(p, peer, &err, now);
     if (p->everyone)
         stand_in(p, index);
-}
-
-/* f + 1: one of them is correct. */
-static size_t enough(const struct peers *p) {
-    return (p->count - 1) / 3 + 1;
 }
 
 /* How many views enough of them have come to. */

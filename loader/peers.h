@@ -10,7 +10,11 @@
  * growing pauses otherwise; the time for that is limited, counted anew only after it has answered a
  * request. What it says is believed anew, too: it may name another.
  *
- * Where answers of several replicas are compared (HELLO says so), all are kept connected, and while
+ * How many equal answers are needed, each says in its answer to HELLO: of those that contradict one
+ * another the one that wants more is believed, but f + 1 are always enough. One that is faulty
+ * could say that its own word is.
+ *
+ * Where answers of several replicas are compared, all are kept connected, and while
  * the primary is lost the next one that is connected stands in for it. Who leads then follows from
  * what comes back: answers say in which view their replica is, and of a view that f + 1 have
  * reached, one that is correct has said so.
@@ -48,6 +52,7 @@ struct peers {
     size_t count;
     int epoll_fd; /* borrowed */
     uint64_t connect_timeout_ns;
+    size_t answers;         /* equal ones that are needed, by whoever wants most; 0: not known */
     bool everyone;          /* all are needed: answers are compared */
     int primary;            /* index, or PEERS_NOBODY while it is not connected */
     int leader;             /* who should be it, where answers are compared; or PEERS_NOBODY */

@@ -471,7 +471,7 @@ static bool ready(struct carrier *c, struct instant now) {
     if (!peers_settled(&r->peers) && !instant_passed(r->settle, now))
         return false;
     r->settle = INSTANT_NEVER;
-    begin_voting(r, peers_primary(&r->peers)->answer.answers);
+    begin_voting(r, r->peers.answers);
     return true;
 }
 

@@ -86,6 +86,21 @@ static void a_read_that_no_quorum_agrees_on_is_ordered(void **state) {
     assert_int_equal(stage_acknowledged(&s), 0); /* they write nothing */
 }
 
+/* The others say that it is not. */
+static void one_answer_is_not_enough_because_one_replica_says_so(void **state) {
+    (void)state;
+    for (int alone = 0; alone < 4; alone++) {
+        struct voters_script script = {.n = 4};
+        script.voters[alone] = VOTER_ALONE;
+        cleanup(stage_down) struct stage s = stage_empty();
+        struct voters_counts counts =
+            load(&s, script, "-b 20 -c 5 -d 100 --threads 1 --request-timeout 5s");
+        assert_status(&s, 0);
+        assert_counts(&s, 20, 0, 0, 0);
+        assert_int_equal(counts.executed, 20);
+    }
+}
+
 static void f_lies_do_not_make_an_answer(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -248,6 +263,7 @@ int main(void) {
         cmocka_unit_test(up_to_f_replicas_may_lie_refuse_be_silent_or_be_away),
         cmocka_unit_test(reads_are_decided_by_what_was_read),
         cmocka_unit_test(a_read_that_no_quorum_agrees_on_is_ordered),
+        cmocka_unit_test(one_answer_is_not_enough_because_one_replica_says_so),
         cmocka_unit_test(f_lies_do_not_make_an_answer),
         cmocka_unit_test(f_plus_1_refusals_are_a_failure),
         cmocka_unit_test(what_the_primary_loses_goes_to_all_after_the_retry_timeout),

@@ -61,14 +61,16 @@ static void send_all(struct replica *r, const void *data, size_t size) {
 
 static void greet(struct voters *v, int index) {
     uint16_t n = v->script.n, f = (uint16_t)((n - 1) / 3);
-    bool lies = v->script.voters[index] == VOTER_LIES;
+    bool alone = v->script.voters[index] == VOTER_ALONE;
+    bool lies = v->script.voters[index] == VOTER_LIES || alone;
     const struct wire_hello_answer answer = {.accepted = true,
                                              .replica = (uint16_t)index,
                                              .primary = lies ? (uint16_t)index : 0,
                                              .n = n,
                                              .f = f,
-                                             .answers = v->script.answers ? v->script.answers
-                                                                          : (uint16_t)(f + 1)};
+                                             .answers = alone               ? 1
+                                                        : v->script.answers ? v->script.answers
+                                                                            : (uint16_t)(f + 1)};
     uint8_t frame[WIRE_HELLO_ANSWER_SIZE_MAX];
     v->replicas[index].greeted = true;
     send_all(&v->replicas[index], frame, wire_hello_answer_encode(&answer, frame));
@@ -171,6 +173,10 @@ static void take_request(struct voters *v, int index, const struct wire_request 
     }
     if (is_lost(v, index, request))
         return;
+    if (v->script.voters[index] == VOTER_ALONE) {
+        reply(v, index, request);
+        return;
+    }
     *executed = request->number;
     v->counts.executed++;
     v->counts.ordered_reads += request->key_count == 0 && request->read_count > 0;

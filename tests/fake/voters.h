@@ -22,6 +22,8 @@ enum voter {
     VOTER_ABSENT,   /* nobody listens there */
     VOTER_STRANGER, /* answers as another replica */
     VOTER_FLOODS,   /* says without end what nobody has asked, and answers none */
+    VOTER_ALONE,    /* it says that it leads, and that its answer is enough; the others never hear
+                       of what it is asked */
     VOTER_FORGES,   /* answers as the others, with another value than theirs */
     VOTER_AHEAD,    /* has read something else than the others; what is ordered, it knows as well */
 };
