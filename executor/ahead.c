@@ -1,7 +1,7 @@
 #include "executor/ahead.h"
 
-#include "executor/client_hash.h"
-
+#include "lib/crypto.h"
+#include "lib/keyed_hash.h"
 #include "lib/memory.h"
 
 #include <stdlib.h>
@@ -45,7 +45,7 @@ struct ahead {
     struct ahead_config config;
     struct entry **table; /* open addressing, at most half full */
     uint64_t mask;
-    struct client_hash hash;
+    struct keyed_hash hash; /* loaders choose the ids of their clients */
     uint32_t entries, collections;
     uint64_t collected_bytes, executing_bytes;
     struct collection *first;
@@ -59,7 +59,7 @@ struct ahead *ahead_new(const struct ahead_config *config) {
         slots *= 2;
     a->config = *config;
     a->mask = slots - 1;
-    a->hash = client_hash_new();
+    random_bytes(a->hash.secret, sizeof a->hash.secret);
     a->soonest_ns = NEVER;
     a->table = mem_new_array(struct entry *, slots);
     return a;
@@ -96,7 +96,7 @@ void ahead_free(struct ahead *a) {
 /* ---- clients ---- */
 
 static struct entry **probe(const struct ahead *a, uint64_t client) {
-    uint64_t i = client_hash_of(&a->hash, client) & a->mask;
+    uint64_t i = keyed_hash_of(&a->hash, &client, sizeof client) & a->mask;
     while (a->table[i] && a->table[i]->client != client)
         i = (i + 1) & a->mask;
     return &a->table[i];

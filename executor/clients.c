@@ -1,7 +1,7 @@
 #include "executor/clients.h"
 
-#include "executor/client_hash.h"
-
+#include "lib/crypto.h"
+#include "lib/keyed_hash.h"
 #include "lib/memory.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct client {
 struct clients {
     uint32_t max, count;
     uint64_t mask;
-    struct client_hash hash;
+    struct keyed_hash hash; /* loaders choose the ids of their clients */
     struct client *table;
 };
 
@@ -27,7 +27,7 @@ struct clients *clients_new(uint32_t max) {
         slots *= 2;
     c->max = max;
     c->mask = slots - 1;
-    c->hash = client_hash_new();
+    random_bytes(c->hash.secret, sizeof c->hash.secret);
     c->table = mem_new_array(struct client, slots);
     return c;
 }
@@ -39,7 +39,7 @@ void clients_free(struct clients *c) {
 
 /* Its place, or the free one where it belongs. */
 static struct client *probe(const struct clients *c, uint64_t client) {
-    uint64_t i = client_hash_of(&c->hash, client) & c->mask;
+    uint64_t i = keyed_hash_of(&c->hash, &client, sizeof client) & c->mask;
     while (c->table[i].used && c->table[i].client != client)
         i = (i + 1) & c->mask;
     return &c->table[i];

@@ -365,6 +365,7 @@ static void make_core(struct replica *r) {
     r->config.replica = r->place->replica;
     r->config.n = r->place->n;
     r->config.hash = hash;
+    random_bytes(r->config.clients.secret, sizeof r->config.clients.secret);
     r->core_memory = mem_zero(1, pbft_size(&r->config));
     r->core = pbft_init(r->core_memory, &r->config);
     r->update = mem_new(struct pbft_update);

@@ -9,8 +9,8 @@
 
 /* The slot that holds the client, or the free one where it belongs: the table is never full. */
 static struct client *probe(const struct pbft *core, uint64_t client) {
-    uint64_t hash = client * UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t i = (hash >> 32) & (core->client_slots - 1);
+    uint64_t i = keyed_hash_of(&core->config.clients, &client, sizeof client);
+    i &= core->client_slots - 1;
     while (core->clients[i].used && core->clients[i].client != client)
         i = (i + 1) & (core->client_slots - 1);
     return &core->clients[i];

@@ -43,6 +43,8 @@
  * blocks from the others (*transfer*).
  */
 
+#include "lib/keyed_hash.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +82,7 @@ struct pbft_config {
     uint64_t status_ns;           /* without progress, we tell the others so often where we are */
     uint64_t drain_ns;            /* a clean stop waits so long for the others */
     uint64_t drain_together_ns;   /* stops that begin so close to each other are one stop of all */
+    struct keyed_hash clients;    /* where clients stand in a table: a secret of this replica */
     pbft_hash *hash;
     void *hash_context;
 };

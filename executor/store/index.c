@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct index_page) % 64 == 0, "pages follow one another");
 
 void index_init(struct index *index, const struct index_options *options) {
     *index = (struct index){.options = *options};
-    random_bytes(index->secret, sizeof index->secret);
+    random_bytes(index->hash.secret, sizeof index->hash.secret);
 }
 
 void index_deinit(struct index *index) {
@@ -27,24 +27,8 @@ void index_deinit(struct index *index) {
     index->pages = NULL;
 }
 
-static uint64_t fold(uint64_t a, uint64_t b) {
-    __uint128_t product = (__uint128_t)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Sixteen bytes at a time, as wyhash does. */
 uint64_t index_hash(const struct index *index, const void *key, size_t size) {
-    const uint8_t *at = key;
-    uint64_t hash = index->secret[0] ^ size * UINT64_C(0x9e3779b97f4a7c15), words[2];
-    for (; size > sizeof words; at += sizeof words, size -= sizeof words) {
-        memcpy(words, at, sizeof words);
-        hash = fold(words[0] ^ hash, words[1] ^ index->secret[1]);
-    }
-    memset(words, 0, sizeof words);
-    if (size)
-        memcpy(words, at, size);
-    hash = fold(words[0] ^ hash, words[1] ^ index->secret[1]);
-    return fold(hash ^ index->secret[0], UINT64_C(0xa0761d6478bd642f));
+    return keyed_hash_of(&index->hash, key, size);
 }
 
 static size_t directory_place(const struct index *index, uint64_t hash) {

@@ -18,6 +18,7 @@
 #include "executor/store/store.h"
 
 #include "lib/error.h"
+#include "lib/keyed_hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,7 +52,7 @@ struct index_options {
 
 struct index {
     struct index_options options;
-    uint64_t secret[2];
+    struct keyed_hash hash;
     struct index_page **pages; /* by the first `depth` bits of a hash; NULL before the first key */
     uint32_t depth;
 };
