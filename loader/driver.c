@@ -295,22 +295,33 @@ static struct instant next_due(const struct driver *d) {
 }
 
 /* What was due until then was asked for, even if nobody sends it any more. */
-static void stop_arrivals(struct driver *d, uint64_t until_ns) {
-    for (; d->more && d->next.intended_ns <= until_ns; look_ahead(d))
+static int stop_arrivals(struct driver *d, uint64_t until_ns, struct error *err) {
+    for (; d->more && d->next.intended_ns <= until_ns; look_ahead(d)) {
+        if (give_up_next(d, err) < 0)
+            return -1;
         record_due(d->record);
+    }
     d->more = false;
+    return 0;
 }
 
-/* No more requests: those not begun go back unsent, those sent may still be answered. */
-static void interrupt(struct driver *d, uint64_t until_ns) {
+/* No more requests: those not begun go back unsent, those sent may still be answered. In the closed
+ * loop nobody asked for the former yet. */
+static int interrupt(struct driver *d, uint64_t until_ns, struct error *err) {
     d->interrupted = true;
     d->drain_until = instant_after(clock_instant(), LOADER_DRAIN_NS);
-    stop_arrivals(d, until_ns);
+    if (stop_arrivals(d, until_ns, err) < 0)
+        return -1;
     for (uint32_t at = d->due.first, after; at != NOBODY; at = after) {
         struct client *c = &d->clients[at];
         after = d->links[at].after;
         if (c->state != CLIENT_WAITING)
             continue;
+        if (is_open(d)) {
+            if (give_up(d, at, OUTCOME_UNSENT, err) < 0)
+                return -1;
+            continue;
+        }
         line_remove(&d->due, d->links, at);
         d->carrier->kind->withdraw(d->carrier, at);
         c->state = CLIENT_IDLE;
@@ -319,6 +330,7 @@ static void interrupt(struct driver *d, uint64_t until_ns) {
         d->clients[d->pausing.first].state = CLIENT_IDLE;
         line_remove(&d->pausing, d->links, d->pausing.first);
     }
+    return 0;
 }
 
 /* What was sent and will not be waited for any longer. */
@@ -337,8 +349,9 @@ static int turn(struct driver *d, struct error *err) {
     uint64_t until_ns = d->now_ns;
     if (expire(d, err) < 0 || take_due(d, err) < 0 || d->carrier->kind->flush(d->carrier, err) < 0)
         return -1;
-    if (!d->interrupted && cancel_level(d->config.cancel) > 0)
-        interrupt(d, until_ns); /* only now: what is due has been sent, if it could be */
+    /* only now: what is due has been sent, if it could be */
+    if (!d->interrupted && cancel_level(d->config.cancel) > 0 && interrupt(d, until_ns, err) < 0)
+        return -1;
     if (!d->interrupted && d->carrier->kind->tick(d->carrier, clock_instant(), err) < 0)
         return -1;
     return 0;

@@ -64,7 +64,8 @@ int driver_connect(struct driver *d, struct error *err);
 /*
  * Sends the load and records what becomes of it, from time 0 on, which is `start`. DRIVER_DONE:
  * every request has an outcome. DRIVER_INTERRUPTED: `cancel` was raised; what was sent has an
- * outcome, the rest was not sent. A fault: the system was lost for good, or refuses everything, or
- * the record cannot be written; what was recorded until then stands.
+ * outcome, and in the open loop what was due; the rest was not sent. A fault: the system was lost
+ * for good, or refuses everything, or the record cannot be written; what was recorded until then
+ * stands.
  */
 int driver_run(struct driver *d, struct instant start, struct record *record, struct error *err);

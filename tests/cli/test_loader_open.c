@@ -191,6 +191,23 @@ static void a_load_with_an_end_is_interrupted_by_a_signal(void **state) {
     assert_says(s.out, "ended early  interrupted");
 }
 
+/* Far more is due than five clients can send. */
+static void what_was_due_and_never_sent_has_an_outcome_in_a_load_that_is_interrupted(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s =
+        stage_with((struct primary_script){.answer = PRIMARY_ANSWERS_NEVER});
+    stage_start(&s, STAGE_HERE "--rate 100000 -b 0 --clients 5 --threads 1 -d 64");
+    primary_wait(s.primaries[0], 5);
+    kill(s.pid, SIGINT);
+    stage_wait(&s);
+    stage_stop_replicas(&s);
+    assert_status(&s, 1);
+    int64_t intended = stage_number(&s, "requests.intended");
+    assert_counts(&s, 0, 0, 5, 0);
+    assert_int_equal(stage_number(&s, "requests.unsent"), intended - 5);
+    assert_int_equal(stage_exported(&s, "out/requests.bin"), intended);
+}
+
 static void a_closed_loop_can_end_by_time(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
@@ -215,6 +232,7 @@ int main(void) {
         cmocka_unit_test(warming_up_and_cooling_down_are_not_measured),
         cmocka_unit_test(a_load_without_end_ends_well_when_it_is_told),
         cmocka_unit_test(a_load_with_an_end_is_interrupted_by_a_signal),
+        cmocka_unit_test(what_was_due_and_never_sent_has_an_outcome_in_a_load_that_is_interrupted),
         cmocka_unit_test(a_closed_loop_can_end_by_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
