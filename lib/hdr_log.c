@@ -53,7 +53,7 @@ static int push_lines(struct hdr_log_writer *w, struct error *err) {
 
 /* Nearest, so that the end of one interval is the start of the next. */
 static int64_t to_ms(struct wall_time t) {
-    assert(t.ns >= 0 && t.ns <= INT64_MAX - (int64_t)NS_PER_MS);
+    assert(t.ns >= 0 && t.ns <= HDR_LOG_TIME_NS_MAX);
     return (t.ns + (int64_t)NS_PER_MS / 2) / (int64_t)NS_PER_MS;
 }
 

@@ -38,6 +38,9 @@ enum {
     HDR_LOG_LINE_SIZE_MAX = 4 << 20,
 };
 
+/* Later times are in no log: they are rounded to milliseconds. */
+#define HDR_LOG_TIME_NS_MAX (INT64_MAX - (int64_t)NS_PER_MS)
+
 /* Of letters, digits and marks, but no comma, quote, space or control character. */
 bool hdr_log_tag_valid(const char *tag);
 

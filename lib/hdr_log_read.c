@@ -120,7 +120,8 @@ static int set_times(struct hdr_log_reader *r, const char *stamp, const char *le
         return -1;
     conclude_base(r, stamp_ns);
     if (__builtin_add_overflow(r->base_ns, stamp_ns, &interval->start.ns) ||
-        __builtin_add_overflow(interval->start.ns, length_ns, &interval->end.ns))
+        __builtin_add_overflow(interval->start.ns, length_ns, &interval->end.ns) ||
+        interval->end.ns > HDR_LOG_TIME_NS_MAX)
         return error_set(err, ERROR_LIMIT, "an interval in a future beyond our clocks");
     return 0;
 }

@@ -71,11 +71,24 @@ static ssize_t pull_from_file(void *arg, void *data, size_t size, struct error *
     return (ssize_t)n;
 }
 
+/* A log that counts from its own start has no clock that could be wrong: 1970 stays. */
+static int shift(struct log *log, struct error *err) {
+    struct hdr_interval *next = &log->next;
+    if (__builtin_add_overflow(next->start.ns, log->shift_ns, &next->start.ns) ||
+        __builtin_add_overflow(next->end.ns, log->shift_ns, &next->end.ns) ||
+        next->end.ns > HDR_LOG_TIME_NS_MAX)
+        return error_set(err, ERROR_LIMIT, "'%s': an interval in a future beyond our clocks",
+                         log->path);
+    next->start.ns = next->start.ns > 0 ? next->start.ns : 0;
+    next->end.ns = next->end.ns > 0 ? next->end.ns : 0;
+    return 0;
+}
+
 static int look_ahead(const struct hdr_merge *m, struct log *log, struct error *err) {
     int r = hdr_log_next(&log->reader, &log->next, err);
     log->more = r == 0;
-    log->next.start.ns += log->shift_ns;
-    log->next.end.ns += log->shift_ns;
+    if (r == 0)
+        return shift(log, err);
     if (r > 0 && log->reader.cut) {
         cleanup_free char *text =
             text_format("'%s' was cut off in its last line, which is left out", log->path);

@@ -38,10 +38,12 @@ struct span {
     double acknowledged; /* in the window */
 };
 
-/* Its time 0 by our clock; 0: it did not say. */
+/* Its time 0 by our clock; 0: it did not say, or it cannot be. */
 static int64_t started_ns(const struct report_loader *l) {
-    int64_t started = int_or(l->load, "started_ns", 0);
-    return started > 0 ? started - l->clock_offset_ns : 0;
+    int64_t started = int_or(l->load, "started_ns", 0), ours;
+    if (started <= 0 || __builtin_sub_overflow(started, l->clock_offset_ns, &ours))
+        return 0;
+    return ours > 0 ? ours : 0;
 }
 
 static struct span span_of(const struct report_loader *l, int64_t base_ns) {
@@ -129,7 +131,7 @@ static const struct json *part_of(const struct json *load, const char *shape) {
 /* Counts are whole, and saturate. */
 static void set_requests(const struct report_loads *loads, const char *shape, struct json *into) {
     static const char *const keys[] = {"intended", "sent",   "acknowledged", "timed_out",
-                                       "unsent",   "failed", "overloaded"};
+                                       "unsent",   "failed", "overloaded",   "ordered_reads"};
     struct json *requests = json_set_object(into, "requests");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char path[32];

@@ -98,6 +98,54 @@ static void logs_by_different_clocks_are_shifted_before_they_are_merged(void **s
     assert_int_equal(h.count, 6);
 }
 
+/* Of one interval at that time, with the histogram of another log. */
+static char *write_at(const struct folder *f, const char *name, const char *comment,
+                      const char *times) {
+    cleanup_free char *other = write_log(f, "other", 0, 1, 1000, (const char *const[]){"", NULL});
+    cleanup_free char *text = folder_read(f, "other");
+    cleanup_free char *log = text_format("%s%s,1.000,%s", comment, times, strrchr(text, ',') + 1);
+    assert_non_null(other);
+    folder_write(f, name, log);
+    return text_format("%s/%s", f->path, name);
+}
+
+/* It counts from its own start, and so has no clock that could go wrong. */
+static void a_log_without_a_date_is_not_shifted_before_1970(void **state) {
+    (void)state;
+    cleanup(folder_remove) struct folder f = folder_make();
+    struct error err = ERROR_NULL;
+    cleanup_free char *a = write_at(&f, "a", "", "0.000,1.000");
+    cleanup_free char *out = text_format("%s/out", f.path);
+    const struct hdr_merge_log list[] = {{.path = a, .shift_ns = -5 * (int64_t)NS_PER_MS}};
+    const struct hdr_merge merge = {.logs = list, .count = 1, .warn = refuse};
+    assert_int_equal(hdr_merge_write(&merge, "x", out, &err), 0);
+    cleanup(histogram_deinit) struct histogram h;
+    struct hdr_log_sum sum = sum_of(out, NULL, &h);
+    assert_int_equal(sum.start.ns, 0);
+    assert_int_equal(h.count, 1);
+}
+
+static void a_log_at_the_end_of_all_time_is_an_error(void **state) {
+    (void)state;
+    static const struct {
+        const char *base, *times;
+        int64_t shift_ns;
+    } rows[] = {
+        {"#[BaseTime: 5000000000.000 (seconds since epoch)]\n", "4223372036.854,0.000775", 0},
+        {"", "9223372030.000,1.000", 10 * (int64_t)NS_PER_SEC}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cleanup(folder_remove) struct folder f = folder_make();
+        struct error err = ERROR_NULL;
+        cleanup_free char *a = write_at(&f, "a", rows[i].base, rows[i].times);
+        cleanup_free char *out = text_format("%s/out", f.path);
+        const struct hdr_merge_log list[] = {{.path = a, .shift_ns = rows[i].shift_ns}};
+        const struct hdr_merge merge = {.logs = list, .count = 1, .warn = refuse};
+        assert_int_equal(hdr_merge_write(&merge, "x", out, &err), -1);
+        assert_int_equal(err.kind, ERROR_LIMIT);
+        assert_non_null(strstr(err.text, a));
+    }
+}
+
 static void a_log_that_was_cut_counts_as_far_as_it_goes(void **state) {
     (void)state;
     cleanup(folder_remove) struct folder f = folder_make();
@@ -176,6 +224,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_merged_log_has_all_values_second_by_second),
         cmocka_unit_test(logs_by_different_clocks_are_shifted_before_they_are_merged),
+        cmocka_unit_test(a_log_without_a_date_is_not_shifted_before_1970),
+        cmocka_unit_test(a_log_at_the_end_of_all_time_is_an_error),
         cmocka_unit_test(a_log_that_was_cut_counts_as_far_as_it_goes),
         cmocka_unit_test(what_is_no_log_is_an_error_and_leaves_nothing),
         cmocka_unit_test(too_many_tags_are_refused),

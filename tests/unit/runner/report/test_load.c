@@ -76,7 +76,8 @@ static void three_init(struct three *t) {
                         " \"share\": {\"begun_late_ns\": %d},"
                         " \"throughput_per_s\": 100,"
                         " \"requests\": {\"intended\": 1000, \"sent\": 1000, \"acknowledged\": 999,"
-                        " \"timed_out\": 1, \"unsent\": 0, \"failed\": 0, \"overloaded\": 0}}",
+                        " \"timed_out\": 1, \"unsent\": 0, \"failed\": 0, \"overloaded\": 0,"
+                        " \"ordered_reads\": 2}}",
                         1700000000000000000LL + (long long)l * 1000000000LL, 10 + (int)l,
                         10 + (int)l, 1000 * (int)l);
         t->json[l] = parse(text);
@@ -125,6 +126,7 @@ static void counts_and_rates_add_up_over_the_whole_time(void **state) {
     assert_int_equal(int_of(load, "requests.intended"), 3000);
     assert_int_equal(int_of(load, "requests.acknowledged"), 2997);
     assert_int_equal(int_of(load, "requests.timed_out"), 3);
+    assert_int_equal(int_of(load, "requests.ordered_reads"), 6);
     assert_true(number_of(load, "asked_per_s") == 300);
     assert_true(number_of(load, "sent_per_s") == 298.5);
     assert_true(number_of(load, "seconds") == 12);
@@ -197,6 +199,19 @@ static void shapes_that_all_loaders_have_are_added_up(void **state) {
     assert_true(json_is_nothing(json_find(put, "latency_ns.p50"))); /* nobody has left any */
     assert_int_equal(int_of(get, "requests.acknowledged"), 15);
     assert_int_equal(int_of(get, "latency_ns.p99"), histogram_percentile(&t.sum, 99));
+}
+
+/* Taken off a clock's offset, it would be after the end of all time. */
+static void a_start_that_cannot_be_is_none(void **state) {
+    (void)state;
+    cleanup(three_deinit) struct three t;
+    three_init(&t);
+    json_set_int(t.json[0], "started_ns", INT64_MAX);
+    t.loaders[0].clock_offset_ns = -1000;
+    cleanup(json_freep) struct json *load = report_merge_loads(&t.loads);
+    assert_int_equal(int_of(load, "started_ns"), 1700000000000000000LL);
+    assert_true(number_of(load, "seconds") == 12);
+    assert_true(json_is_nothing(json_find(load, "start.spread_ns")));
 }
 
 /* What is not the same everywhere has no sum; hostile shapes do no harm. */
@@ -302,6 +317,7 @@ int main(void) {
         cmocka_unit_test(counts_and_rates_add_up_over_the_whole_time),
         cmocka_unit_test(starts_are_compared_by_one_clock),
         cmocka_unit_test(shapes_that_all_loaders_have_are_added_up),
+        cmocka_unit_test(a_start_that_cannot_be_is_none),
         cmocka_unit_test(shapes_that_differ_are_left_to_each_loader),
         cmocka_unit_test(without_all_histograms_there_are_no_percentiles),
         cmocka_unit_test(a_loader_that_failed_or_is_missing_is_named),
