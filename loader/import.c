@@ -52,7 +52,7 @@ static int read_outcome(const char *text, enum outcome *ret, struct error *err) 
 }
 
 static int read_time(const char *text, uint64_t *ret, struct error *err) {
-    return text_to_u64(text, 0, INT64_MAX, ret, err);
+    return text_to_u64(text, 0, LOADER_IMPORT_NS_MAX, ret, err);
 }
 
 static int check_times(const struct duration *one, uint64_t sent_ns, struct error *err) {

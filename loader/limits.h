@@ -84,6 +84,8 @@ enum {
 
 /* --time: rates have as long a course. */
 #define LOADER_TIME_NS_MAX (UINT64_C(30) * 24 * 3600 * NS_PER_SEC)
+/* Imported times: what follows them by two such loads can still be written into a log. */
+#define LOADER_IMPORT_NS_MAX ((uint64_t)INT64_MAX - 2 * LOADER_TIME_NS_MAX - NS_PER_SEC)
 /* An open loop has generated its load if so many of 100 requests were sent, 99 of 100 of them no
  * later than this. It is the time in which a rate can be said to have been kept at all, far above
  * what a loader with a core of its own needs, and what a busy machine takes away now and then. */

@@ -167,5 +167,6 @@ uint64_t rate_time(const struct rate *r, double u, size_t *hint) {
         if (last)
             return UINT64_MAX;
     }
-    return (uint64_t)((p->begin_s + phase_time(p, u - p->before)) * (double)NS_PER_SEC);
+    double at_ns = (p->begin_s + phase_time(p, u - p->before)) * (double)NS_PER_SEC;
+    return at_ns < 0x1p64 ? (uint64_t)at_ns : UINT64_MAX;
 }

@@ -47,6 +47,6 @@ uint64_t rate_end_ns(const struct rate *r);
 double rate_requests(const struct rate *r, uint64_t until_ns);
 /* The rate at a time; 0 behind the end. */
 double rate_at(const struct rate *r, uint64_t at_ns);
-/* When request `u` is asked for; UINT64_MAX if never. `*hint` is the phase to look in first (from
- * 0 on), and is moved: requests are asked about in rising order. */
+/* When request `u` is asked for; UINT64_MAX if never, or later than that. `*hint` is the phase to
+ * look in first (from 0 on), and is moved: requests are asked about in rising order. */
 uint64_t rate_time(const struct rate *r, double u, size_t *hint);

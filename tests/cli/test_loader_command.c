@@ -283,6 +283,8 @@ static void what_cannot_be_imported_is_named_with_its_line(void **state) {
         {COLUMN_NAMES "1,1,5,,3,acknowledged\n", "line 2: what is unsent has no sent_ns"},
         {COLUMN_NAMES "1,1,-5,5,3,failed\n", "line 2: '-5' is not a whole number"},
         {COLUMN_NAMES "1,1,5,5,99999999999999999,failed\n", "line 2: its latency cannot be"},
+        {COLUMN_NAMES "1,1,9223372036854775000,9223372036854775000,5,failed\n",
+         "line 2: '9223372036854775000'"},
         {COLUMN_NAMES "1,1,5,5,5,failed\n1,1,9000000000000000000,9000000000000000000,5,failed\n",
          "took more than 30 days"},
     };

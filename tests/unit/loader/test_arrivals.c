@@ -191,6 +191,19 @@ static void rates_need_not_be_whole(void **state) {
     assert_near(rate_time(&r, 3, &phase), 6 * NS_PER_SEC);
 }
 
+/* No time of 64 bits is as late. */
+static void what_is_asked_for_after_all_time_never_comes(void **state) {
+    (void)state;
+    cleanup(rate_deinit) struct rate r = RATE_NULL;
+    struct error err = ERROR_NULL;
+    size_t phase = 0;
+    assert_int_equal(rate_parse("0.01", &r, &err), 0);
+    assert_true(rate_time(&r, 1e9, &phase) == UINT64_MAX);
+    const struct arrivals_config config = {
+        .rate = &r, .requests = 1000000000, .end_ns = UINT64_MAX};
+    assert_true(arrivals_span_ns(&config) == UINT64_MAX);
+}
+
 static void what_is_no_course_is_refused(void **state) {
     (void)state;
     static const char *const texts[][2] = {
@@ -247,6 +260,7 @@ int main(void) {
         cmocka_unit_test(a_ramp_rises_evenly),
         cmocka_unit_test(a_ramp_can_fall_to_nothing),
         cmocka_unit_test(rates_need_not_be_whole),
+        cmocka_unit_test(what_is_asked_for_after_all_time_never_comes),
         cmocka_unit_test(what_is_no_course_is_refused),
         cmocka_unit_test(too_many_phases_are_refused),
     };
