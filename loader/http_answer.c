@@ -9,8 +9,12 @@ static http_parser *parser_of(struct http_answer *a) {
     return (http_parser *)(void *)a->parser;
 }
 
-/* Execution stops here, so that nothing behind the answer is taken for a part of it. */
+/* Execution stops here, so that nothing behind the answer is taken for a part of it. What was only
+ * said meanwhile is none (RFC 9110, section 15.2); another protocol nobody has asked for. */
 static int on_end(http_parser *parser) {
+    enum { SWITCHING_PROTOCOLS = 101 };
+    if (parser->status_code / 100 == 1 && parser->status_code != SWITCHING_PROTOCOLS)
+        return 0;
     *(bool *)parser->data = true;
     http_parser_pause(parser, 1);
     return 0;

@@ -310,7 +310,8 @@ static int refused(struct streams *s, uint32_t client, struct error *err) {
 static int take_http_end(struct streams *s, uint32_t client, const struct http_answer_end *answer,
                          struct error *err) {
     struct stream *one = &s->list[client];
-    enum outcome outcome = answer->status < 400                             ? OUTCOME_ACKNOWLEDGED
+    bool good = answer->status >= 200 && answer->status < 400;
+    enum outcome outcome = good                                             ? OUTCOME_ACKNOWLEDGED
                            : answer->status == 429 || answer->status == 503 ? OUTCOME_OVERLOADED
                                                                             : OUTCOME_FAILED;
     one->answered = true;

@@ -62,7 +62,7 @@ static void answers_of_every_form_are_understood(void **state) {
     (void)state;
     static const enum server_answer forms[] = {
         SERVER_ANSWERS_IN_PIECES,  SERVER_ANSWERS_CHUNKED,      SERVER_ANSWERS_UNTIL_CLOSE,
-        SERVER_ANSWERS_AND_CLOSES, SERVER_ANSWERS_AND_VANISHES,
+        SERVER_ANSWERS_AND_CLOSES, SERVER_ANSWERS_AND_VANISHES, SERVER_ANSWERS_TWICE,
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         cleanup(stage_down) struct stage s = stage_empty();
@@ -93,8 +93,8 @@ static void statuses_are_outcomes(void **state) {
     static const struct {
         unsigned status;
         int64_t acknowledged, failed, overloaded;
-    } rows[] = {
-        {204, 50, 0, 0}, {302, 50, 0, 0}, {429, 0, 0, 50}, {503, 0, 0, 50}, {404, 0, 50, 0}};
+    } rows[] = {{204, 50, 0, 0}, {302, 50, 0, 0}, {429, 0, 0, 50},
+                {503, 0, 0, 50}, {404, 0, 50, 0}, {101, 0, 50, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         cleanup(stage_down) struct stage s = stage_empty();
         load(&s, (struct server_script){.status = rows[i].status}, "-b 50 -c 5");

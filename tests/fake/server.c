@@ -77,6 +77,10 @@ static bool answer_http(const struct server *s, int fd, enum server_answer how) 
         put_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", false);
         put_text(fd, "3\r\ncde\r\n0\r\n\r\n", true);
         return true;
+    case SERVER_ANSWERS_TWICE:
+        put_text(fd, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n", false);
+        put_text(fd, head, false);
+        return true;
     case SERVER_ANSWERS_UNTIL_CLOSE:
         put_text(fd, "HTTP/1.1 200 OK\r\n\r\nas long as it lasts", false);
         return false;

@@ -15,6 +15,7 @@ enum server_answer {
     SERVER_ANSWERS,
     SERVER_ANSWERS_IN_PIECES, /* of one byte */
     SERVER_ANSWERS_CHUNKED,
+    SERVER_ANSWERS_TWICE,        /* at first 103, which is none yet */
     SERVER_ANSWERS_UNTIL_CLOSE,  /* a body without a length */
     SERVER_ANSWERS_AND_CLOSES,   /* and says so */
     SERVER_ANSWERS_AND_VANISHES, /* the connection, without saying so */
