@@ -347,17 +347,40 @@ static int parse_client(struct request_set *set, const struct json *value, struc
     return 0;
 }
 
-static int parse_duplicate(struct request_set *set, const struct json *value, struct error *err) {
+static int parse_duplicate(const struct json *value, struct request_times *ret, struct error *err) {
     int64_t client, number, times;
     if (json_require_int(value, "client", 0, INT64_MAX, &client, err) < 0 ||
         json_require_int(value, "number", 0, INT64_MAX, &number, err) < 0 ||
         json_require_int(value, "times", 2, INT64_MAX, &times, err) < 0)
         return -1;
-    if (request_set_times(set, (uint64_t)client, (uint64_t)number) != 1)
-        return error_set(err, ERROR_INVALID,
-                         "duplicate (%lld, %lld) is in no range, or listed twice",
-                         (long long)client, (long long)number);
-    return add_duplicate(set, (uint64_t)client, (uint64_t)number, (uint64_t)times - 1, err);
+    *ret = (struct request_times){
+        .client = (uint64_t)client, .number = (uint64_t)number, .times = (uint64_t)times};
+    return 0;
+}
+
+static int by_request(const void *a, const void *b) {
+    const struct request_times *other = b;
+    return compare_times(a, other->client, other->number);
+}
+
+/* Sorted first: each goes behind all others then, and none has to be moved. */
+static int parse_duplicates(struct request_set *set, const struct json *list, struct error *err) {
+    size_t count = json_count(list);
+    cleanup_free struct request_times *all = mem_new_array(struct request_times, count + 1);
+    for (size_t i = 0; i < count; i++)
+        if (parse_duplicate(json_at(list, i), &all[i], err) < 0)
+            return -1;
+    qsort(all, count, sizeof *all, by_request);
+    for (size_t i = 0; i < count; i++) {
+        const struct request_times *d = &all[i];
+        if (request_set_times(set, d->client, d->number) != 1)
+            return error_set(err, ERROR_INVALID,
+                             "duplicate (%llu, %llu) is in no range, or listed twice",
+                             (unsigned long long)d->client, (unsigned long long)d->number);
+        if (add_duplicate(set, d->client, d->number, d->times - 1, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int parse_set(struct request_set *set, const struct json *value, struct error *err) {
@@ -371,9 +394,8 @@ static int parse_set(struct request_set *set, const struct json *value, struct e
     for (size_t i = 0; i < json_count(clients); i++)
         if (parse_client(set, json_at(clients, i), err) < 0)
             return -1;
-    for (size_t i = 0; i < json_count(duplicates); i++)
-        if (parse_duplicate(set, json_at(duplicates, i), err) < 0)
-            return -1;
+    if (parse_duplicates(set, duplicates, err) < 0)
+        return -1;
     if (set->count != (uint64_t)count)
         return error_set(err, ERROR_INVALID, "'count' is %lld, but %llu requests are listed",
                          (long long)count, (unsigned long long)set->count);

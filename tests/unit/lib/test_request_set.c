@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -157,6 +158,28 @@ static void a_file_that_lies_is_refused(void **state) {
     }
 }
 
+/* Each before all that were listed so far: by CPU time, because it was a matter of minutes. */
+static void duplicates_in_any_order_are_read_soon(void **state) {
+    (void)state;
+    enum { MANY = 300 * 1000, SECONDS_MAX = 20 };
+    struct error err = ERROR_NULL;
+    cleanup(request_set_freep) struct request_set *set = NULL;
+    cleanup(buffer_deinit) struct buffer text;
+    buffer_init(&text, REQUEST_SET_JSON_SIZE_MAX);
+    buffer_format(&text,
+                  "{\"schema\":1,\"count\":%d,\"clients\":[{\"client\":1,\"ranges\":[[1,%d]]}],"
+                  "\"duplicates\":[",
+                  2 * MANY, MANY);
+    for (int i = MANY; i > 0; i--)
+        buffer_format(&text, "%s{\"client\":1,\"number\":%d,\"times\":2}", i < MANY ? "," : "", i);
+    buffer_text(&text, "]}");
+    clock_t before = clock();
+    assert_int_equal(request_set_parse(text.data, text.size, &set, &err), 0);
+    assert_true(clock() - before < SECONDS_MAX * CLOCKS_PER_SEC);
+    assert_int_equal(request_set_times(set, 1, 1), 2);
+    assert_int_equal(request_set_times(set, 1, MANY), 2);
+}
+
 static void counts_beyond_64_bits_are_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
@@ -260,6 +283,7 @@ int main(void) {
         cmocka_unit_test(a_repeated_request_is_a_duplicate),
         cmocka_unit_test(a_file_read_back_is_the_same_set),
         cmocka_unit_test(a_file_that_lies_is_refused),
+        cmocka_unit_test(duplicates_in_any_order_are_read_soon),
         cmocka_unit_test(counts_beyond_64_bits_are_refused),
         cmocka_unit_test(equal_sets_agree),
         cmocka_unit_test(a_removed_request_is_named_as_missing),
