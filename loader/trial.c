@@ -536,11 +536,10 @@ static int finish(struct trial *t, int outcome, struct error *err) {
         .span_ns = span_ns(t, outcome),
         .why = why_ended(outcome, err),
     };
-    struct error second = ERROR_NULL;
-    struct error *own = outcome < 0 ? &second : err;
-    if (write_files(t, &summary, own) < 0 || print_summary(&summary, own) < 0)
-        return -1;
-    if (outcome < 0)
+    struct error second = ERROR_NULL, third = ERROR_NULL;
+    int files = write_files(t, &summary, outcome < 0 ? &second : err);
+    int text = print_summary(&summary, outcome < 0 || files < 0 ? &third : err);
+    if (outcome < 0 || files < 0 || text < 0)
         return -1;
     return outcome == DRIVER_INTERRUPTED ? TRIAL_INTERRUPTED : judge(t, &summary);
 }

@@ -168,6 +168,20 @@ static void files_of_an_earlier_load_are_gone(void **state) {
     assert_int_equal(stage_acknowledged(&s), 0);
 }
 
+/* One file has no place any more: the numbers are told all the same. */
+static void what_cannot_be_written_is_still_printed(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_with((struct primary_script){0});
+    stage_start(&s, STAGE_HERE "--time 500ms -c 3 -d 64");
+    primary_wait(s.primaries[0], 10);
+    folder_write(&s.folder, "out/acknowledged.json/in", "the way");
+    stage_wait(&s);
+    stage_stop_replicas(&s);
+    assert_int_not_equal(s.status, 0);
+    assert_says(s.err, "write 'out/acknowledged.json'");
+    assert_says(s.out, "acknowledged requests/s");
+}
+
 static void a_wrong_cluster_file_is_named_with_its_line(void **state) {
     (void)state;
     cleanup(stage_down) struct stage s = stage_empty();
@@ -323,6 +337,7 @@ int main(void) {
         cmocka_unit_test(without_a_log_file_the_level_decides),
         cmocka_unit_test(a_log_file_that_is_not_there_is_an_error),
         cmocka_unit_test(files_of_an_earlier_load_are_gone),
+        cmocka_unit_test(what_cannot_be_written_is_still_printed),
         cmocka_unit_test(a_wrong_cluster_file_is_named_with_its_line),
         cmocka_unit_test(export_tells_a_damaged_file),
         cmocka_unit_test(what_was_exported_is_imported_as_it_was_measured),
