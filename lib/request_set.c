@@ -51,10 +51,18 @@ void request_set_free(struct request_set *set) {
     free(set);
 }
 
+/* Where the set lies in memory nobody knows who writes its file, so that no ids can be chosen to
+ * fall into one place. The mixing is that of SplitMix64 (Steele, Lea, Flood, 2014). */
+static uint64_t hash_client(const struct request_set *set, uint64_t client) {
+    uint64_t x = client + (uintptr_t)set * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
 /* The slot that holds `client`, or the free one where it belongs. */
 static uint32_t *find_slot(const struct request_set *set, uint64_t client) {
-    uint64_t hash = client * UINT64_C(0x9e3779b97f4a7c15);
-    size_t i = (size_t)(hash >> 32) & (set->slot_count - 1);
+    size_t i = (size_t)hash_client(set, client) & (set->slot_count - 1);
     while (set->slots[i] && set->clients[set->slots[i] - 1].client != client)
         i = (i + 1) & (set->slot_count - 1);
     return &set->slots[i];

@@ -180,6 +180,24 @@ static void duplicates_in_any_order_are_read_soon(void **state) {
     assert_int_equal(request_set_times(set, 1, MANY), 2);
 }
 
+/* Ids whose products with the usual multiplier are small numbers: by CPU time, as above. */
+static void clients_that_were_chosen_to_collide_are_read_soon(void **state) {
+    (void)state;
+    enum { SECONDS_MAX = 20 };
+    const uint64_t inverse = UINT64_C(0xf1de83e19937733d);
+    struct error err = ERROR_NULL;
+    cleanup(request_set_freep) struct request_set *set = request_set_new();
+    clock_t before = clock();
+    uint64_t added = 0;
+    for (uint64_t i = 1; added < REQUEST_SET_CLIENTS_MAX; i++)
+        if (i * inverse <= REQUEST_SET_NUMBER_MAX) {
+            assert_int_equal(request_set_add(set, i * inverse, 1, &err), 0);
+            added++;
+        }
+    assert_true(clock() - before < SECONDS_MAX * CLOCKS_PER_SEC);
+    assert_int_equal(request_set_count(set), REQUEST_SET_CLIENTS_MAX);
+}
+
 static void counts_beyond_64_bits_are_refused(void **state) {
     (void)state;
     struct error err = ERROR_NULL;
@@ -284,6 +302,7 @@ int main(void) {
         cmocka_unit_test(a_file_read_back_is_the_same_set),
         cmocka_unit_test(a_file_that_lies_is_refused),
         cmocka_unit_test(duplicates_in_any_order_are_read_soon),
+        cmocka_unit_test(clients_that_were_chosen_to_collide_are_read_soon),
         cmocka_unit_test(counts_beyond_64_bits_are_refused),
         cmocka_unit_test(equal_sets_agree),
         cmocka_unit_test(a_removed_request_is_named_as_missing),
