@@ -71,7 +71,7 @@ static int run(const struct options *options) {
     int status = r < 0 ? complain(&err) : r == TRIAL_GOOD ? 0 : 1;
     if (r == TRIAL_NOT_ALL_ACKNOWLEDGED)
         fputs("loader: not every request was acknowledged\n", stderr);
-    bool told = options_until_told(options) && cancel_level(&cancel) < 2;
+    bool told = r != TRIAL_INTERRUPTED && options_until_told(options) && cancel_level(&cancel) < 2;
     if (signal_first && !told) {
         fprintf(stderr, "loader: interrupted by %s\n",
                 signal_first == SIGINT ? "SIGINT" : "SIGTERM");

@@ -48,10 +48,10 @@ struct record {
     uint64_t client_base;
     uint64_t window_from_ns, window_to_ns; /* see record_window */
     uint64_t window_acknowledged;          /* replies in it */
-    uint64_t begun_ns;                     /* how long after time 0 the last thread was awake */
-    uint64_t due;                          /* open loop: requests whose intended time has come */
-    uint64_t sent;                         /* requests whose first byte was given to the kernel */
-    uint64_t sent_end_ns;                  /* of the last one */
+    uint64_t begun_ns;    /* after time 0, when the last thread was awake; 0: none was yet */
+    uint64_t due;         /* open loop: requests whose intended time has come */
+    uint64_t sent;        /* requests whose first byte was given to the kernel */
+    uint64_t sent_end_ns; /* of the last one */
     uint64_t outcomes[OUTCOME_COUNT];
     uint64_t late; /* replies to requests that had already timed out, or that nobody sent */
     uint64_t ordered_reads; /* no quorum of replicas said the same of them */

@@ -519,7 +519,7 @@ static int judge(const struct trial *t, const struct summary *summary) {
 
 /* Everything is written, whatever became of the load; the load's own fault is the one reported. */
 static int finish(struct trial *t, int outcome, struct error *err) {
-    if (outcome == DRIVER_INTERRUPTED && options_until_told(t->options) &&
+    if (outcome == DRIVER_INTERRUPTED && options_until_told(t->options) && t->record.begun_ns > 0 &&
         cancel_level(t->cancel) < 2)
         outcome = DRIVER_DONE; /* it was told */
     const struct summary summary = {

@@ -69,6 +69,21 @@ static void a_signal_while_connecting_ends_at_once(void **state) {
     assert_int_equal(stage_number(&s, "requests.sent"), 0);
 }
 
+/* Such a load ends well by a signal, but there was none. */
+static void a_signal_before_the_load_begins_is_no_good_end_of_it(void **state) {
+    (void)state;
+    cleanup(stage_down) struct stage s = stage_empty();
+    stage_add(&s, NULL);
+    stage_start(&s, STAGE_HERE "-b 0 --connect-timeout 1h");
+    while (!folder_has(&s.folder, "out/requests.bin.part")) /* signals are caught before that */
+        sched_yield();
+    kill(s.pid, SIGTERM);
+    stage_wait(&s);
+    assert_status(&s, 143);
+    assert_int_equal(stage_number(&s, "requests.sent"), 0);
+    assert_says(s.err, "interrupted by SIGTERM");
+}
+
 /* ---- the command line ---- */
 
 static void wrong_command_lines_end_with_2(void **state) {
@@ -330,6 +345,7 @@ int main(void) {
         cmocka_unit_test(a_signal_ends_the_load_and_everything_is_written),
         cmocka_unit_test(a_second_signal_ends_the_waiting),
         cmocka_unit_test(a_signal_while_connecting_ends_at_once),
+        cmocka_unit_test(a_signal_before_the_load_begins_is_no_good_end_of_it),
         cmocka_unit_test(wrong_command_lines_end_with_2),
         cmocka_unit_test(the_environment_speaks_when_nobody_else_does),
         cmocka_unit_test(a_bad_environment_is_named),
