@@ -396,7 +396,8 @@ void summary_histogram(struct buffer *out, const struct histogram *a, const stru
 static void text_latency(const struct summary *s, struct buffer *out) {
     const struct histogram *a = &s->record->latency;
     if (a->count == 0) {
-        buffer_text(out, "latency      none: no request was acknowledged\n");
+        buffer_format(out, "latency      none: no request %swas acknowledged\n",
+                      s->record->outcomes[OUTCOME_ACKNOWLEDGED] > 0 ? "that was measured " : "");
         return;
     }
     buffer_format(out,

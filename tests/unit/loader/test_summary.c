@@ -214,6 +214,25 @@ static void the_open_loop_states_how_the_schedule_was_kept(void **state) {
 }
 
 /* From second 1 to 2: what was intended there, and who was answered there. */
+/* The load was over before it was warm. */
+static void acknowledged_requests_outside_of_the_window_are_not_denied(void **state) {
+    (void)state;
+    cleanup(record_deinit) struct record r;
+    cleanup(buffer_deinit) struct buffer text;
+    struct error err = ERROR_NULL;
+    const struct duration one = {
+        .number = 1, .sent = true, .latency_ns = 900, .outcome = OUTCOME_ACKNOWLEDGED};
+    record_init(&r, 1001, NULL, NULL);
+    record_window(&r, NS_PER_SEC, UINT64_MAX);
+    record_sent(&r, 0);
+    assert_int_equal(record_outcome(&r, &one, &err), 0);
+    buffer_init(&text, 10000);
+    const struct summary s = {.options = &options, .record = &r, .run = "r", .intended = 1};
+    summary_text(&s, &text);
+    assert_non_null(strstr(buffer_string(&text),
+                           "latency      none: no request that was measured was acknowledged\n"));
+}
+
 static void the_summary_states_its_window(void **state) {
     (void)state;
     cleanup(record_deinit) struct record r;
@@ -379,6 +398,7 @@ int main(void) {
         cmocka_unit_test(the_json_has_the_keys_that_scripts_rely_on),
         cmocka_unit_test(shapes_are_summed_up_each_by_itself),
         cmocka_unit_test(the_open_loop_states_how_the_schedule_was_kept),
+        cmocka_unit_test(acknowledged_requests_outside_of_the_window_are_not_denied),
         cmocka_unit_test(the_summary_states_its_window),
         cmocka_unit_test(what_does_not_exist_is_null),
         cmocka_unit_test(many_seconds_are_shown_in_few_rows),
