@@ -49,7 +49,8 @@ char *custom_expand(const char *command, const struct custom_target *target, con
 /*
  * Without grep, as in small images, the shell reads environments itself, a byte at a time: there
  * are few processes in such a container. NULs are nothing to it, so that one line is as good as
- * many.
+ * many. Who is being executed has no environment for a moment: that nobody is there is believed
+ * when it is seen twice.
  */
 static const char ending[] =
     "marked() {\n"
@@ -69,6 +70,7 @@ static const char ending[] =
     "    n=0\n"
     "    while [ $n -lt 10 ]; do\n"
     "      found=$(marked)\n"
+    "      [ -n \"$found\" ] || found=$(marked)\n"
     "      [ -n \"$found\" ] || return 0\n"
     "      if [ $n = 0 ] || [ $signal = KILL ]; then\n"
     "        for p in $found; do\n"
