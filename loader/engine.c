@@ -346,9 +346,10 @@ static void log_rest(struct engine *e) {
 /* All have ended. */
 static int collect(struct engine *e, struct record *record, struct error *err) {
     int r = DRIVER_DONE;
+    for (uint32_t i = 0; i < e->started; i++)
+        pthread_join(e->workers[i].thread, NULL);
     for (uint32_t i = 0; i < e->started; i++) {
-        struct worker *w = &e->workers[i];
-        pthread_join(w->thread, NULL);
+        const struct worker *w = &e->workers[i];
         if (w->outcome == DRIVER_INTERRUPTED)
             r = DRIVER_INTERRUPTED;
         if (record_merge(record, &w->record, err) < 0)
