@@ -12,8 +12,9 @@
  * A record is a head of known size with the first bytes of its SHA-256 before it, and, for a
  * PROPOSAL, the requests behind it as their clients sent them: their digests, which the head has,
  * say whether they are whole. The end of the last segment may be torn, by whatever ended the
- * process: it is cut off. Anything else that is not as it was written is ERROR_INVALID and names
- * the file and the place.
+ * process: it is cut off, and with it a record there whose size was damaged so that it seems to go
+ * beyond the file. Anything else that is not as it was written is ERROR_INVALID and names the file
+ * and the place.
  *
  * Durability: what was appended survives the process. The power, once protocol_log_sync has been
  * called: only where the store is synchronous too.
