@@ -1,7 +1,9 @@
 #include "lib/request_set.h"
 
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/keyed_hash.h"
 #include "lib/memory.h"
 
 #include <assert.h>
@@ -26,6 +28,7 @@ struct request_set {
     size_t client_capacity;
     uint32_t *slots;                  /* open addressing: index into clients + 1, 0 for free */
     size_t slot_count;                /* a power of two, at least twice client_count */
+    struct keyed_hash hash;           /* who writes a set into a file chooses the ids */
     struct request_times *duplicates; /* sorted by client, number */
     size_t duplicate_count;
     size_t duplicate_capacity;
@@ -36,6 +39,7 @@ struct request_set {
 struct request_set *request_set_new(void) {
     struct request_set *set = mem_new(struct request_set);
     set->slot_count = 64;
+    random_bytes(set->hash.secret, sizeof set->hash.secret);
     set->slots = mem_new_array(uint32_t, set->slot_count);
     return set;
 }
@@ -51,18 +55,9 @@ void request_set_free(struct request_set *set) {
     free(set);
 }
 
-/* Where the set lies in memory nobody knows who writes its file, so that no ids can be chosen to
- * fall into one place. The mixing is that of SplitMix64 (Steele, Lea, Flood, 2014). */
-static uint64_t hash_client(const struct request_set *set, uint64_t client) {
-    uint64_t x = client + (uintptr_t)set * UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 /* The slot that holds `client`, or the free one where it belongs. */
 static uint32_t *find_slot(const struct request_set *set, uint64_t client) {
-    size_t i = (size_t)hash_client(set, client) & (set->slot_count - 1);
+    size_t i = (size_t)keyed_hash_of(&set->hash, &client, sizeof client) & (set->slot_count - 1);
     while (set->slots[i] && set->clients[set->slots[i] - 1].client != client)
         i = (i + 1) & (set->slot_count - 1);
     return &set->slots[i];

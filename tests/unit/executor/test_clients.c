@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -38,10 +39,27 @@ static void more_clients_than_there_is_room_for_are_not_noted(void **state) {
     assert_int_equal(clients_origin(c, 3), 8);
 }
 
+/*
+ * Ids that a multiplication by the golden ratio, as a hash, leaves side by side: multiples of a
+ * Fibonacci number. Each would walk past most of those before it, which took ten seconds.
+ */
+static void ids_that_were_chosen_to_fall_together_do_not(void **state) {
+    (void)state;
+    const uint32_t fibonacci = UINT32_C(2971215073);
+    const struct wire_clients chosen = {.first = 1, .step = fibonacci, .count = UINT32_MAX};
+    cleanup(clients_freep) struct clients *c = clients_new(PBFT_CONFIG_DEFAULT.clients_max);
+    clock_t begin = clock(); /* of the processor */
+    clients_enter(c, &chosen, 7);
+    clients_enter(c, &chosen, 8);
+    assert_true(clock() - begin < CLOCKS_PER_SEC);
+    assert_int_equal(clients_origin(c, 1 + UINT64_C(1000) * fibonacci), 8);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_are_where_they_were_named_last),
         cmocka_unit_test(more_clients_than_there_is_room_for_are_not_noted),
+        cmocka_unit_test(ids_that_were_chosen_to_fall_together_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

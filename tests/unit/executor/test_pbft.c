@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -358,8 +359,29 @@ static void status_becomes_rarer_while_something_is_waited_for(void **state) {
     assert_int_equal(statuses_within(b, 800), 1);
 }
 
+/* Ids whose products with the golden ratio, as a hash, are small numbers: all would have one place.
+ * By CPU time, because each would walk past all those before it. */
+static void clients_that_were_chosen_to_fall_together_do_not(void **state) {
+    (void)state;
+    enum { SECONDS_MAX = 5 };
+    const uint64_t inverse = UINT64_C(0xf1de83e19937733d);
+    struct pbft_config config = PBFT_CONFIG_DEFAULT;
+    config.n = N;
+    config.hash = hash;
+    config.clients = (struct keyed_hash){{UINT64_C(0x1d8af066cd2c1a37), 0x5eed}};
+    cleanup_free void *memory = mem_zero(1, pbft_size(&config));
+    struct pbft *core = pbft_init(memory, &config);
+    clock_t begin = clock();
+    for (uint64_t i = 1; i <= config.clients_max; i++) {
+        const struct pbft_block block = {.height = i, .seq = i, .client = i * inverse, .number = 1};
+        assert_true(pbft_recover_block(core, &block));
+    }
+    assert_true(clock() - begin < SECONDS_MAX * CLOCKS_PER_SEC);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clients_that_were_chosen_to_fall_together_do_not),
         cmocka_unit_test_setup_teardown(a_new_primary_asks_for_batches_no_oftener_than_for_anything,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
