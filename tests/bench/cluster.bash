@@ -4,9 +4,13 @@
 # shellcheck disable=SC2154 # bin and scale
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/seatrial-bench.XXXXXX")
 base=$((20000 + $$ % 10000)) pids=()
+# What a part of a pipeline has started, only it knows by $pids: replicas are in a file, too, and `fail` ends what is known there.
 cleanup() {
-  [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
-  rm -rf "$work"
+  local started=()
+  [ ! -f "$work.pids" ] || read -ra started <"$work.pids" || true
+  started+=("${pids[@]}")
+  [ ${#started[@]} = 0 ] || kill -KILL "${started[@]}" 2>/dev/null || true
+  rm -rf "$work" "$work.pids"
 }
 trap cleanup EXIT
 trap 'exit 143' INT TERM HUP
@@ -14,6 +18,7 @@ trap 'exit 143' INT TERM HUP
 fail() {
   echo "bench/$(basename "$0"): $*" >&2
   tail -n 5 "$work"/replica-* >&2 || true
+  [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
   exit 1
 }
 
@@ -40,6 +45,7 @@ start() {
     mkdir -p "$work/out-$i" "$work/data-$i"
     "$bin/replica" "${of_cluster[@]}" --index=$i --data="$work/data-$i" --out="$work/out-$i" "$@" >"$work/replica-$i" 2>&1 &
     pids+=($!)
+    echo "${pids[*]}" >"$work.pids"
   done
   for ((i = 0; i < n; i++)); do
     SECONDS=0
@@ -55,5 +61,6 @@ stop() {
   kill -TERM "${pids[@]}"
   for pid in "${pids[@]}"; do wait "$pid" || fail "a replica ended with status $?"; done
   pids=()
+  rm -f "$work.pids"
   [ "$(jq -s 'map([.height, .digest]) | unique | length' "$work"/out-*/state.json)" = 1 ] || fail "the replicas disagree"
 }

@@ -82,8 +82,10 @@ static void store(struct bench *b) {
 
 /* At its end, where the cache needs new pages; it begins anew before the disk has much of it. */
 static void append(struct bench *b) {
-    if (b->end > FILE_MAX)
-        need(ftruncate(b->file, b->end = 0) == 0, "truncate");
+    if (b->end > FILE_MAX) {
+        need(ftruncate(b->file, 0) == 0, "truncate");
+        b->end = 0;
+    }
     need(pwrite(b->file, b->bytes, b->size, b->end) == (ssize_t)b->size, "write");
     b->end += (off_t)b->size;
 }
