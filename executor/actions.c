@@ -124,9 +124,9 @@ static void send_requests(struct replica *r, uint16_t peer, const struct pbft_me
     }
 }
 
-static bool is_unsigned(const uint8_t signature[PBFT_SIGNATURE_SIZE]) {
+static bool is_unsigned(const struct pbft_view_change *c) {
     static const uint8_t nothing[PBFT_SIGNATURE_SIZE];
-    return memcmp(signature, nothing, sizeof nothing) == 0;
+    return memcmp(c->signature, nothing, sizeof nothing) == 0;
 }
 
 static void sign(struct replica *r, struct pbft_view_change *c) {
@@ -151,7 +151,7 @@ static struct blob *encode_changes(struct replica *r, const struct pbft_message 
     struct pbft_message copy = *m;
     memcpy(changes, m->changes, m->count * sizeof *changes);
     for (uint32_t i = 0; i < m->count; i++)
-        if (changes[i].replica == r->place->replica && is_unsigned(changes[i].signature))
+        if (changes[i].replica == r->place->replica && is_unsigned(&changes[i]))
             sign(r, &changes[i]);
     copy.changes = changes;
     if (m->type == PBFT_NEW_VIEW && m->view % r->place->n == r->place->replica)

@@ -25,8 +25,7 @@ static int make_again(const struct block_header *h, const uint8_t *bytes, size_t
     const struct command command = block_command(h);
     if (!handler)
         return error_set(err, ERROR_INVALID,
-                         "its header names handler %u as its maker, which is "
-                         "not known here",
+                         "its header names handler %u as its maker, which is not known here",
                          h->maker);
     if (handler->check(&command, err) < 0)
         return error_wrap(err, "its header");

@@ -12,7 +12,7 @@
  * What a request of `kv` writes its payload says: it is hashed here, too.
  *
  * Who is given a block with a maker makes the write set again, and compares all bytes: a lie is
- * found as it is by a hash, and sooner. Why: docs/decisions/0036. Pure.
+ * found as it is by a hash, in less time. Why: docs/decisions/0036. Pure.
  *
  * Threads: any; one write set at a time.
  */
